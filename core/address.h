@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * address.h - an IP address with a port, and its text forms.
+ *
+ * The bytes are kept as they came: an IPv4 address in 4 bytes and the same one in its mapped
+ * 16-byte form are different values, since Serf peers compare byte for byte.
+ */
+#ifndef RF_CORE_ADDRESS_H
+#define RF_CORE_ADDRESS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "core/error.h"
+
+enum {
+    RF_HOST_SIZE_MAX = 255,         /* longest DNS name */
+    RF_ADDRESS_TEXT_SIZE = 46 + 10, /* INET6_ADDRSTRLEN, brackets, colon, port */
+};
+
+struct rf_address {
+    uint8_t ip[16];
+    uint8_t ip_size; /* 4 or 16; 0: no address */
+    uint16_t port;
+};
+
+bool rf_address_equal(const struct rf_address *a, const struct rf_address *b);
+
+/* "10.0.0.1:80", "[::1]:80"; "-" for no address. Returns `text`. */
+const char *rf_address_format(const struct rf_address *address, char text[RF_ADDRESS_TEXT_SIZE]);
+
+/* To and from what the system calls take. A mapped IPv4 address becomes a sockaddr_in. */
+socklen_t rf_address_to_sockaddr(const struct rf_address *address, struct sockaddr_storage *ret);
+void rf_address_from_sockaddr(const struct sockaddr *sockaddr, struct rf_address *ret_address);
+
+struct rf_host_port {
+    char host[RF_HOST_SIZE_MAX + 1]; /* without brackets; empty: any */
+    uint16_t port;
+};
+
+/*
+ * Splits "HOST:PORT", ":PORT", "[V6]:PORT", "HOST" (with `default_port` > 0 only).
+ * Errors: -EINVAL; the text quotes `text` and says which part is wrong.
+ */
+RF_NODISCARD int rf_host_port_parse(const char *text, uint16_t default_port,
+                                    struct rf_host_port *ret, struct rf_error *err);
+
+/*
+ * Resolves to at most `addresses_max` addresses by getaddrinfo: it may block for seconds, so never
+ * on the gossip or a worker thread. An empty host gives 0.0.0.0.
+ * Returns the count, >= 1. Errors: -EHOSTUNREACH with the resolver's words.
+ */
+RF_NODISCARD int rf_host_port_resolve(const struct rf_host_port *host_port,
+                                      struct rf_address *addresses, int addresses_max,
+                                      struct rf_error *err);
+
+/*
+ * The machine's first private IPv4 address (RFC 1918) of an interface that is up, else its first
+ * other one, else 127.0.0.1: what an empty or wildcard host in an advertised address becomes.
+ */
+void rf_address_first_private(struct rf_address *ret_address);
+
+#endif

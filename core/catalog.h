@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * catalog.h - all groups and their members at one moment: what the publisher publishes and the
+ * workers read. Immutable; groups that did not change are shared with the catalog before.
+ *
+ * The roster is the writer's side: a mutable table of members from which the next catalog is
+ * committed. One thread (the publisher) owns the roster and frees retired catalogs.
+ */
+#ifndef RF_CORE_CATALOG_H
+#define RF_CORE_CATALOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "core/member.h"
+#include "core/publish.h"
+#include "core/ring.h"
+
+enum {
+    RF_GROUPS_MAX = 65536,   /* bounds the name table; a group costs at least one gossip member */
+    RF_MEMBERS_MAX = 262144, /* of all groups, remembered ones included: four full rings */
+};
+
+/* One group at one moment. */
+struct rf_group {
+    const char *name;
+    uint64_t version; /* of the catalog in which it last changed, on this node */
+    uint64_t digest;  /* order-independent, of its members in the ring: equal on all nodes */
+    const struct rf_ring *ring;      /* NULL: no member is in the ring */
+    const struct rf_member *members; /* sorted by id; those left or failed are among them */
+    size_t members_count;
+    size_t alive_count;                     /* in the ring */
+    const struct rf_member *const *by_slot; /* slot of the ring -> member; NULL for free slots */
+};
+
+struct rf_catalog {
+    struct rf_published published; /* first: a catalog is what is published */
+    uint64_t version;              /* counts up on this node, from 1 */
+    uint64_t digest; /* of placement and all members in rings: equal digests mean equal answers */
+    enum rf_placement placement;
+    const struct rf_group *const *groups; /* sorted by name */
+    size_t groups_count;
+    size_t members_count; /* all groups, remembered ones included */
+    size_t alive_count;
+    struct rf_catalog_index *index; /* private: name -> group */
+};
+
+/* The group of that name, or NULL. Lifetime: the epoch section's. Never allocates or blocks. */
+const struct rf_group *rf_catalog_group(const struct rf_catalog *catalog, const char *name,
+                                        size_t name_size);
+
+/* The member that owns `hash`, or NULL if the group has none in its ring. */
+static inline const struct rf_member *rf_group_owner(const struct rf_group *group, uint64_t hash)
+{
+    return group->ring == NULL ? NULL : group->by_slot[rf_ring_owner(group->ring, hash)];
+}
+
+/* The published value as a catalog. */
+static inline const struct rf_catalog *rf_catalog_of(const struct rf_published *published)
+{
+    return (const struct rf_catalog *)published;
+}
+
+struct rf_roster;
+
+RF_NODISCARD int rf_roster_new(enum rf_placement placement, struct rf_roster **ret_roster,
+                               struct rf_error *err);
+void rf_roster_free(struct rf_roster *roster); /* catalogs live on */
+
+/*
+ * Inserts or replaces the member of that id, in whatever group it was. Strings are copied.
+ * Returns 1 if something changed, 0 if it was so already.
+ * Errors: RF_ELIMIT a limit above, or the ring's; -EINVAL a member that rf_member_from_tags would
+ *         refuse; -ENOMEM. The roster is as before.
+ */
+RF_NODISCARD int rf_roster_put(struct rf_roster *roster, const struct rf_member *member,
+                               struct rf_error *err);
+
+/* Forgets the member of that id. Returns 1 if there was one, else 0. */
+int rf_roster_remove(struct rf_roster *roster, const char *id);
+
+/*
+ * For resync: forgets every member that no rf_roster_put has named since rf_roster_mark.
+ * rf_roster_sweep returns how many were forgotten.
+ */
+void rf_roster_mark(struct rf_roster *roster);
+size_t rf_roster_sweep(struct rf_roster *roster);
+
+/*
+ * Makes the next catalog: groups touched since the last commit are rebuilt (their ring updated from
+ * the one before), the others shared. *ret_catalog is NULL if nothing changed. The first commit
+ * always makes one.
+ *
+ * Ownership: the caller owns it and hands it to rf_publish.
+ * Errors:    -ENOMEM; the changes stay pending, a later commit may succeed.
+ */
+RF_NODISCARD int rf_roster_commit(struct rf_roster *roster, struct rf_catalog **ret_catalog,
+                                  struct rf_error *err);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * member.h - a member of a group: one service instance.
+ */
+#ifndef RF_CORE_MEMBER_H
+#define RF_CORE_MEMBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+enum {
+    RF_NAME_SIZE_MAX =
+        255, /* bytes of an id, a group name, an address: one length byte on the wire */
+    RF_REPLICAS_MAX =
+        65535, /* points of a member: keeps a ring of 65535 members countable in 32 bits */
+    RF_REPLICAS_DEFAULT = 1000, /* the tag is absent: the Go registry's default */
+};
+
+enum rf_member_state {
+    RF_MEMBER_ALIVE,   /* in the ring */
+    RF_MEMBER_LEAVING, /* has announced that it leaves, and still answers: in the ring */
+    RF_MEMBER_LEFT,    /* left gracefully: remembered, not in the ring */
+    RF_MEMBER_FAILED,  /* declared dead by gossip: remembered, not in the ring */
+};
+
+/* Strings are NUL-terminated, 1..RF_NAME_SIZE_MAX bytes, free of control characters. */
+struct rf_member {
+    const char *id;
+    const char *group;
+    const char *addr;  /* what clients are given, verbatim: usually HOST:PORT */
+    uint32_t replicas; /* weight: number of points, 1..RF_REPLICAS_MAX */
+    enum rf_member_state state;
+};
+
+/* "alive", "leaving", "left", "failed". */
+const char *rf_member_state_name(enum rf_member_state state);
+
+/* Whether keys may be given to a member in this state. */
+static inline bool rf_member_is_in_ring(enum rf_member_state state)
+{
+    return state == RF_MEMBER_ALIVE || state == RF_MEMBER_LEAVING;
+}
+
+/*
+ * Makes a member of the tags that a node gossips. `group`, `addr`, `replicas` are tag values or
+ * NULL where the tag is absent. An absent `replicas` is RF_REPLICAS_DEFAULT, one above
+ * RF_REPLICAS_MAX is capped; *ret_capped (may be NULL) says so.
+ *
+ * Ownership: *ret_member borrows the strings.
+ * Errors:    -ENOENT no group: an ordinary gossip member that offers no service, no fault;
+ *            -EINVAL an id, group or addr that is absent, empty, too long or has control
+ *            characters; a replicas that is no decimal number of 1 or more.
+ */
+RF_NODISCARD int rf_member_from_tags(const char *id, const char *group, const char *addr,
+                                     const char *replicas, enum rf_member_state state,
+                                     struct rf_member *ret_member, bool *ret_capped,
+                                     struct rf_error *err);
+
+#endif
