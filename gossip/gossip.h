@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * gossip.h - this process as a node of a Serf cluster: the driver's public face.
+ *
+ * rf_gossip_start binds the sockets and starts one thread that runs the Serf machine (serf.h). It
+ * joins through its seeds, keeps trying them for ever, and tells one consumer thread about members
+ * through a bounded queue. The thread waits for nothing but its own sockets: names are resolved
+ * elsewhere, a slow consumer loses no information (it is given the whole list instead), and
+ * callers of the functions below wait for the thread, never the thread for them.
+ */
+#ifndef RF_GOSSIP_GOSSIP_H
+#define RF_GOSSIP_GOSSIP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/address.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/member.h"
+
+enum {
+    RF_GOSSIP_NAME_SIZE_MAX = 128,  /* what Go peers that validate names accept */
+    RF_GOSSIP_META_SIZE_MAX = 512,  /* encoded tags: memberlist's MetaMaxSize */
+    RF_GOSSIP_LABEL_SIZE_MAX = 255, /* one length byte */
+    RF_GOSSIP_SEEDS_MAX = 64,       /* more are not needed to find one that is up */
+    RF_GOSSIP_KEYS_MAX = 16,        /* a rollover needs two; each is tried on each packet */
+    RF_GOSSIP_EVENTS_MAX = 4096,    /* queued for the consumer; then it gets the whole list */
+    RF_GOSSIP_STREAMS_MAX = 128,    /* at a time: memberlist's limit on push/pulls */
+    RF_GOSSIP_STREAM_BYTES_MAX = 64 << 20, /* buffered by all streams together */
+};
+
+/* memberlist's timing presets: for one site, across sites, for one machine. */
+enum rf_gossip_profile { RF_GOSSIP_LAN, RF_GOSSIP_WAN, RF_GOSSIP_LOCAL };
+
+struct rf_gossip_tag {
+    const char *name;
+    const char *value;
+};
+
+struct rf_gossip_key {
+    const uint8_t *bytes;
+    size_t size; /* 16, 24 or 32: AES-128, -192, -256 */
+};
+
+/* Everything is copied by rf_gossip_start; zeroed fields are the defaults. */
+struct rf_gossip_config {
+    const char *name;      /* of the node, unique in the cluster: 1..128 of [A-Za-z0-9.-] */
+    const char *bind;      /* "HOST:PORT", ":PORT"; port 0: one that is free for UDP and TCP */
+    const char *advertise; /* what others are told: "HOST:PORT", "HOST", ":PORT"; NULL: as bind.
+                            * Without a port, or with port 0: the bound one. An empty or wildcard
+                            * host: the machine's first private address, and the log says which. */
+    const struct rf_gossip_tag *tags; /* names unique; RF_GOSSIP_META_SIZE_MAX when encoded */
+    size_t tags_count;
+    /*
+     * "HOST:PORT" each. All are tried at start, then again with growing, jittered pauses until one
+     * has let us join; whenever this node finds itself alone it starts over. A host name is
+     * resolved anew for each attempt. Without a port: 7946. Seeds that are this node are ignored.
+     */
+    const char *const *seeds;
+    size_t seeds_count;
+    enum rf_gossip_profile profile;
+    const struct rf_gossip_key *keys; /* the first encrypts, all decrypt; none: plain text */
+    size_t keys_count;
+    const char *label; /* the cluster's label; NULL or empty: none */
+    struct rf_log log; /* called on the gossip thread and on the caller's */
+    bool has_consumer; /* events are queued for rf_gossip_event_next; else they are not made */
+};
+
+struct rf_gossip; /* private to the driver */
+
+/*
+ * Checks the configuration, binds, and starts the thread. Does not wait for a join.
+ *
+ * Ownership: the caller ends *ret_gossip with rf_gossip_free; untouched on failure.
+ * Errors:    -EINVAL a bad name, address, tag, key or label; RF_ELIMIT a limit above, the text
+ *            gives size and limit; -EADDRINUSE "gossip: 127.0.0.1:7370 is in use (udp): stop the
+ *            program that uses it, or choose another with -bind"; other -errno of the sockets.
+ *            Host names in `bind` and `advertise` are resolved here, so this may block for seconds.
+ */
+RF_NODISCARD int rf_gossip_start(const struct rf_gossip_config *config,
+                                 struct rf_gossip **ret_gossip, struct rf_error *err);
+
+/*
+ * Leaves the cluster gracefully: tells the others, waits until that had time to spread, and stops
+ * answering. Returns 0 when done, also if it had left before; then only rf_gossip_free is of use.
+ * Errors: -ETIMEDOUT not done within `timeout_ms`; the leave goes on, and waiting again is allowed.
+ * Threads: any. Blocks the caller.
+ */
+RF_NODISCARD int rf_gossip_leave(struct rf_gossip *gossip, uint32_t timeout_ms);
+
+/*
+ * Ends the thread at once, closes the sockets and frees everything; NULL is allowed. Without
+ * rf_gossip_leave before it the others see this node fail. No other call may be running, and
+ * events and member lists got from it are freed before or after, as the caller likes.
+ */
+void rf_gossip_free(struct rf_gossip *gossip);
+
+/*
+ * Replaces the tags and announces them.
+ * Errors: as rf_gossip_start for tags; -ESHUTDOWN the node has left; -ETIMEDOUT. Threads: any.
+ */
+RF_NODISCARD int rf_gossip_set_tags(struct rf_gossip *gossip, const struct rf_gossip_tag *tags,
+                                    size_t tags_count, struct rf_error *err);
+
+/* Where the sockets are bound and what others are told. Constant; lifetime: the node's. */
+const struct rf_address *rf_gossip_bound(const struct rf_gossip *gossip);
+const struct rf_address *rf_gossip_advertised(const struct rf_gossip *gossip);
+
+/* ---- members ---- */
+
+/*
+ * A member of the cluster as this node sees it, this node included. Strings are NUL-terminated; a
+ * NUL byte inside a received name or value is shown as byte 1, so that it is refused as a control
+ * character and cuts nothing off.
+ */
+struct rf_gossip_member {
+    const char *name;
+    struct rf_address address;
+    enum rf_member_state state;
+    const struct rf_gossip_tag *tags; /* as received, in any order */
+    size_t tags_count;
+};
+
+/* The value of a tag, or NULL: rf_gossip_member_tag(member, "group"). Lifetime: the member's. */
+const char *rf_gossip_member_tag(const struct rf_gossip_member *member, const char *name);
+
+struct rf_gossip_members {
+    size_t count;
+    const struct rf_gossip_member *items; /* in no order; those left or failed are among them */
+};
+
+/*
+ * The whole member list, as the gossip thread sees it now.
+ * Ownership: the caller frees *ret_members. Errors: -ENOMEM; -ETIMEDOUT.
+ * Threads: any; waits for the gossip thread, usually well under a millisecond.
+ */
+RF_NODISCARD int rf_gossip_members(struct rf_gossip *gossip,
+                                   struct rf_gossip_members **ret_members);
+void rf_gossip_members_free(struct rf_gossip_members *members);
+
+/* ---- events, for one consumer thread ---- */
+
+enum rf_gossip_event_kind {
+    RF_GOSSIP_EVENT_MEMBER, /* items[0] is new, or its state, address or tags changed */
+    RF_GOSSIP_EVENT_FORGOT, /* items[0] is no longer remembered (reaped or pruned) */
+    RF_GOSSIP_EVENT_RESYNC, /* these are all members; whoever is not among them is forgotten */
+};
+
+struct rf_gossip_event {
+    enum rf_gossip_event_kind kind;
+    struct rf_gossip_members members; /* of MEMBER and FORGOT: one */
+};
+
+/*
+ * A descriptor that polls readable while rf_gossip_event_next may have something to give. Do not
+ * read it. Lifetime: the node's. For a node that was started without a consumer: -1.
+ */
+int rf_gossip_event_fd(const struct rf_gossip *gossip);
+
+/*
+ * Takes the next event; NULL: none is there now, wait for the descriptor. When the queue was full
+ * (or memory was short) what was missed is made good by one RESYNC event in its place; the first
+ * event of all is the MEMBER event of this node itself.
+ *
+ * Ownership: the caller ends it with rf_gossip_event_free.
+ * Threads:   one, always the same. Never blocks.
+ */
+struct rf_gossip_event *rf_gossip_event_next(struct rf_gossip *gossip);
+void rf_gossip_event_free(struct rf_gossip_event *event);
+
+/* ---- status and statistics ---- */
+
+struct rf_gossip_status {
+    bool joined; /* a seed has let us join, or another node has joined us, and we are not alone */
+    bool left;   /* rf_gossip_leave is done */
+    size_t members_count;
+    size_t alive_count;                  /* alive or leaving, this node included */
+    uint64_t join_attempts_count;        /* rounds through the seeds */
+    char join_error[RF_ERROR_TEXT_SIZE]; /* why the last attempt failed; empty: it did not */
+};
+
+/* Errors: -ETIMEDOUT. Threads: any; waits for the gossip thread like rf_gossip_members. */
+RF_NODISCARD int rf_gossip_get_status(struct rf_gossip *gossip,
+                                      struct rf_gossip_status *ret_status);
+
+/* name, unit, meaning: the struct and every export are made of this table. */
+#define RF_GOSSIP_STATS(X)                                                                      \
+    X(packets_received, "packets", "UDP packets received")                                      \
+    X(packets_sent, "packets", "UDP packets sent")                                              \
+    X(packet_bytes_received, "bytes", "UDP payload received")                                   \
+    X(packet_bytes_sent, "bytes", "UDP payload sent")                                           \
+    X(packets_rejected, "packets", "UDP packets that were malformed, or that no key opens")     \
+    X(packet_send_errors, "packets", "UDP packets that the system refused to send")             \
+    X(streams_accepted, "streams", "TCP streams accepted")                                      \
+    X(streams_connected, "streams", "TCP streams opened to others")                             \
+    X(streams_failed, "streams", "TCP streams that ended by an error of the network or peer")   \
+    X(streams_rejected, "streams", "TCP streams that were malformed, or that no key opens")     \
+    X(streams_timed_out, "streams", "TCP streams that were not done in time")                   \
+    X(streams_refused, "streams", "TCP streams closed at once: too many, or too much buffered") \
+    X(stream_bytes_received, "bytes", "TCP payload received")                                   \
+    X(stream_bytes_sent, "bytes", "TCP payload sent")                                           \
+    X(accept_errors, "errors", "accepts that failed: no descriptors or memory")                 \
+    X(join_attempts, "attempts", "rounds through the seeds")                                    \
+    X(resyncs, "resyncs", "times the consumer was given the whole list, its queue being full")  \
+    X(events, "events", "member events queued for the consumer")                                \
+    X(members, "members", "members known, this node included")                                  \
+    X(members_alive, "members", "members alive or leaving, this node included")
+
+struct rf_gossip_stats {
+#define RF_GOSSIP_STATS_FIELD(name, unit, meaning) uint64_t name;
+    RF_GOSSIP_STATS(RF_GOSSIP_STATS_FIELD)
+#undef RF_GOSSIP_STATS_FIELD
+};
+
+/* Counters since the start; the last two are gauges. Threads: any. Never blocks. */
+void rf_gossip_get_stats(const struct rf_gossip *gossip, struct rf_gossip_stats *ret_stats);
+
+#endif
