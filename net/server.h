@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * server.h - the TCP server that answers clients from the published catalog.
+ *
+ * One port for every protocol: a connection's first bytes say which it speaks. One worker thread
+ * per usable core, each with its own listening socket (SO_REUSEPORT), engine, connections and
+ * buffers; workers share nothing that they write. How a worker lives, and the table of
+ * limits, is in net/README.md.
+ */
+#ifndef RF_NET_SERVER_H
+#define RF_NET_SERVER_H
+
+#include <stdint.h>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/publish.h"
+
+enum {
+    RF_WORKERS_MAX = 256, /* threads; more cores than this gain nothing for one port */
+
+    /* Connections of one server, all workers together: 65536 idle ones are some 20 MiB, and one
+     * descriptor each is what a service may have on common systems. */
+    RF_CONNECTIONS_MAX_DEFAULT = 65536,
+    RF_CONNECTIONS_MAX = 4 * 1024 * 1024,
+
+    /* Bytes of replies that wait for one reader, the largest single reply included: 65535 members
+     * of 64 bytes each. Who does not read costs no more than this. */
+    RF_OUTPUT_MAX_DEFAULT = 4 * 1024 * 1024,
+    RF_OUTPUT_MAX_LEAST = 64 * 1024, /* several ordinary replies must fit */
+    RF_OUTPUT_MAX = 1024 * 1024 * 1024,
+
+    /* A reader that took no byte for this long while replies wait is closed. */
+    RF_STALL_TIMEOUT_MS_DEFAULT = 10 * 1000,
+};
+
+/* How the workers do their input and output. */
+enum rf_io {
+    RF_IO_AUTO,  /* io_uring, or epoll where the system has or allows no io_uring */
+    RF_IO_URING, /* io_uring, or an error */
+    RF_IO_EPOLL,
+};
+
+/* "auto", "uring", "epoll"; parse: -EINVAL names what is allowed. */
+const char *rf_io_name(enum rf_io io);
+RF_NODISCARD int rf_io_parse(const char *name, enum rf_io *ret_io, struct rf_error *err);
+
+struct rf_server_config {
+    const char *addr; /* "HOST:PORT"; an empty host is every address; port 0: any free one */
+    enum rf_io io;
+    unsigned workers; /* 0: one per core that this process may use (sched_getaffinity) */
+
+    /* 0 means the default above. */
+    uint32_t connections_max;
+    uint32_t output_max; /* bytes */
+    uint32_t stall_timeout_ms;
+    uint32_t idle_timeout_ms; /* a connection without a byte for so long is closed; 0: never */
+
+    struct rf_publisher *publisher; /* of catalogs (core/catalog.h); outlives the server */
+    struct rf_log log;              /* copied; what its context points to outlives the server */
+
+    const char *version; /* of the program, for `info`: "0.1.0" */
+    const char *node_id; /* of this node, for `info` */
+
+    unsigned io_features_off; /* for tests: enum rf_engine_feature bits to take for missing */
+};
+
+struct rf_server; /* private to server.c */
+
+/*
+ * Opens the port and starts the workers; connections are answered when this returns.
+ *
+ * Ownership: strings in `config` are copied. The caller owns *ret_server: rf_server_stop, then
+ *            rf_server_free.
+ * Threads:   one thread calls the functions of a server. Workers block every signal.
+ * Errors:    -EINVAL a bad address or a value out of range; -EADDRINUSE, -EACCES,
+ *            -EADDRNOTAVAIL the port cannot be had; -EHOSTUNREACH the host's name has no address;
+ *            with RF_IO_URING -ENOSYS, -EPERM, -EACCES, -EINVAL io_uring is not there; -ENOMEM,
+ *            -EMFILE. The text names the value and says what to do.
+ * Cost:      may block for seconds to resolve a host name.
+ */
+RF_NODISCARD int rf_server_start(const struct rf_server_config *config,
+                                 struct rf_server **ret_server, struct rf_error *err);
+
+/* The port that it listens on, also where the configuration said 0. */
+uint16_t rf_server_port(const struct rf_server *server);
+
+/* "io_uring" or "epoll"; and why that one, for logs and `info`. Lifetime: the server's. */
+const char *rf_server_engine_name(const struct rf_server *server);
+const char *rf_server_engine_reason(const struct rf_server *server);
+
+unsigned rf_server_workers_count(const struct rf_server *server);
+
+/*
+ * Stops accepting, answers every request that had been received when it was called, hands over the
+ * replies, closes, and ends the workers. Replies are not cut: the server closes its half and
+ * waits until the peer has closed too. Stopping again does nothing.
+ *
+ * Returns how many connections had to be dropped at `timeout_ms` with replies still waiting for
+ * their reader; 0 if all went well.
+ * Cost: blocks, at most `timeout_ms` and some scheduling.
+ */
+unsigned rf_server_stop(struct rf_server *server, unsigned timeout_ms);
+
+/* Frees a server; stops it at once if it runs. NULL is allowed. */
+void rf_server_free(struct rf_server *server);
+
+#endif
