@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * regfast.h - client of the regfast service registry: which instance of a service has a key.
+ *
+ *     struct regfast_client *client;
+ *     struct regfast_owner owner;
+ *     char error[REGFAST_ERROR_SIZE];
+ *     if (regfast_open("10.0.0.1:9800,10.0.0.2:9800", NULL, &client, error, sizeof(error)) < 0 ||
+ *         regfast_match(client, "web", "alice", 5, &owner, error, sizeof(error)) < 0) {
+ *         fprintf(stderr, "%s\n", error);
+ *     }
+ *
+ * Errors:  calls return 0 or a count, or a negative code: -errno or REGFAST_E...; with a code,
+ *          `errbuf` (may be NULL) has a text that says where and why, and ret_... are untouched.
+ * Threads: a client or a registration is used by one thread at a time; different ones do not know
+ *          each other. There is no global state, no output, no signal, no exit.
+ * Growth:  option structs begin with their size, which the caller sets, so that a later library
+ *          takes the structs of a program built before it. Everything else unset is 0.
+ */
+#ifndef REGFAST_H
+#define REGFAST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define REGFAST_API __attribute__((visibility("default")))
+
+enum {
+    REGFAST_ERROR_SIZE = 256,     /* an errbuf of this size cuts no text */
+    REGFAST_NAME_SIZE = 256,      /* an id, a group name or an addr with its NUL */
+    REGFAST_KEY_SIZE_MAX = 65264, /* bytes of a key: any bytes, also none */
+    REGFAST_OWNERS_MAX = 1024,    /* of one regfast_owners */
+};
+
+/* Beside these, codes are -errno: -EINVAL an argument, -ETIMEDOUT no answer in time, -ENOMEM, and
+ * what connect, send or recv say; -EREMOTEIO is the registry's own fault. */
+enum {
+    REGFAST_EMALFORMED = -5000,   /* the registry's answer, or our request, is not as agreed */
+    REGFAST_EVERSION = -5002,     /* the registry speaks another version of the protocol */
+    REGFAST_ELIMIT = -5003,       /* a limit is reached; the text names it */
+    REGFAST_ENOTFOUND = -5005,    /* no such group, or it has no instance that could answer */
+    REGFAST_EUNAVAILABLE = -5006, /* no registry answers, or it is shutting down */
+    REGFAST_EUNSUPPORTED = -5007, /* the registry does not know this operation */
+};
+
+/* A short text for a code. Lifetime: the program's, or until the thread's next call. */
+REGFAST_API const char *regfast_strerror(int code);
+
+/* "0.1.0": of the library, not of this header. */
+REGFAST_API const char *regfast_version(void);
+
+/* ---- asking ---- */
+
+struct regfast_client;
+
+struct regfast_options {
+    size_t size;                 /* sizeof(struct regfast_options) */
+    uint32_t connect_timeout_ms; /* to one address; 0: 1000 */
+    uint32_t call_timeout_ms;    /* of a whole call, connecting and the retry included; 0: 3000 */
+};
+
+/*
+ * Makes a client of the registries "HOST:PORT,HOST:PORT,...", at most 16. Without ":PORT" it is
+ * 9800; IPv6 is "[::1]:9800". Connects at the first call, to the first registry that answers, and
+ * stays with it; a call that fails for want of a connection is tried once more, on a fresh
+ * connection, the next registries first. All calls only read, so that is safe.
+ *
+ * Names are resolved when connecting, by the system's resolver, whose own time-outs come on top;
+ * addresses are not looked up anywhere.
+ *
+ * Ownership: *ret_client ends by regfast_close.
+ * Errors:    -EINVAL a registry that is no HOST:PORT, or options of a size never known; -ENOMEM.
+ */
+REGFAST_API int regfast_open(const char *registries, const struct regfast_options *options,
+                             struct regfast_client **ret_client, char *errbuf, size_t errbuf_size);
+
+/* NULL is allowed. */
+REGFAST_API void regfast_close(struct regfast_client *client);
+
+/* The registry of the last answer, "HOST:PORT" as it was given; "" before the first.
+ * Lifetime: the client's. */
+REGFAST_API const char *regfast_server(const struct regfast_client *client);
+
+/* An instance that is given a key. */
+struct regfast_owner {
+    uint64_t version;             /* of the group on the registry that answered: counts up there */
+    char id[REGFAST_NAME_SIZE];   /* NUL-terminated, as is addr */
+    char addr[REGFAST_NAME_SIZE]; /* as the instance registered it, usually HOST:PORT */
+};
+
+struct regfast_key {
+    const void *data;
+    size_t size; /* 0..REGFAST_KEY_SIZE_MAX */
+};
+
+/* The instance of `group` that has the key. */
+REGFAST_API int regfast_match(struct regfast_client *client, const char *group, const void *key,
+                              size_t key_size, struct regfast_owner *ret_owner, char *errbuf,
+                              size_t errbuf_size);
+
+/*
+ * The same for `keys_count` keys: ret_owners[i] is that of keys[i]. Asks for up to 1024 keys at a
+ * time; the group may change in between, `version` tells. On failure ret_owners is undefined.
+ */
+REGFAST_API int regfast_match_many(struct regfast_client *client, const char *group,
+                                   const struct regfast_key *keys, size_t keys_count,
+                                   struct regfast_owner *ret_owners, char *errbuf,
+                                   size_t errbuf_size);
+
+/*
+ * The first `count` distinct instances for the key, 1..REGFAST_OWNERS_MAX: the owner, then who
+ * would have the key without those before, the natural places of replicas.
+ * Returns how many there are, at most `count`. On failure ret_owners is undefined.
+ */
+REGFAST_API int regfast_owners(struct regfast_client *client, const char *group, const void *key,
+                               size_t key_size, size_t count, struct regfast_owner *ret_owners,
+                               char *errbuf, size_t errbuf_size);
+
+enum regfast_member_state {
+    REGFAST_MEMBER_ALIVE = 0,   /* gets keys */
+    REGFAST_MEMBER_LEAVING = 1, /* has said that it leaves; still gets keys */
+    REGFAST_MEMBER_LEFT = 2,    /* left gracefully; remembered, gets no keys */
+    REGFAST_MEMBER_FAILED = 3,  /* declared dead by gossip; remembered, gets no keys */
+};
+
+/* "alive", "leaving", "left", "failed"; "unknown". */
+REGFAST_API const char *regfast_member_state_name(enum regfast_member_state state);
+
+struct regfast_member {
+    const char *id;
+    const char *addr;
+    uint32_t replicas; /* weight */
+    enum regfast_member_state state;
+};
+
+struct regfast_member_list {
+    uint64_t version; /* of the group, as in struct regfast_owner */
+    uint64_t digest;  /* of the group: equal on all registries that agree */
+    size_t count;
+    const struct regfast_member *members; /* by id */
+};
+
+/* All members of the group at one version, remembered ones too.
+ * Ownership: *ret_list, strings included, ends by regfast_member_list_free.
+ * Errors: -EAGAIN the group changed each time while its pages were read. */
+REGFAST_API int regfast_members(struct regfast_client *client, const char *group,
+                                struct regfast_member_list **ret_list, char *errbuf,
+                                size_t errbuf_size);
+REGFAST_API void regfast_member_list_free(struct regfast_member_list *list);
+
+struct regfast_group {
+    const char *name;
+    uint32_t members_count; /* remembered ones included */
+    uint32_t alive_count;   /* get keys */
+    uint64_t version;
+    uint64_t digest;
+};
+
+struct regfast_group_list {
+    uint64_t version; /* of the registry's whole catalog */
+    uint64_t digest;  /* of the catalog: equal digests mean equal answers, on any registry */
+    size_t count;
+    const struct regfast_group *groups; /* by name */
+};
+
+/* All groups. Ownership, Errors: as regfast_members. */
+REGFAST_API int regfast_groups(struct regfast_client *client, struct regfast_group_list **ret_list,
+                               char *errbuf, size_t errbuf_size);
+REGFAST_API void regfast_group_list_free(struct regfast_group_list *list);
+
+enum regfast_info_type {
+    REGFAST_INFO_TEXT = 0,
+    REGFAST_INFO_U64 = 1,
+};
+
+struct regfast_info {
+    const char *name;
+    enum regfast_info_type type;
+    const char *text; /* NULL if not REGFAST_INFO_TEXT */
+    uint64_t number;
+};
+
+struct regfast_info_list {
+    size_t count;
+    const struct regfast_info *entries; /* in the registry's order */
+};
+
+/* What the registry says of itself: version, digest, engine, placement and more.
+ * Ownership: as regfast_members. */
+REGFAST_API int regfast_info(struct regfast_client *client, struct regfast_info_list **ret_list,
+                             char *errbuf, size_t errbuf_size);
+REGFAST_API void regfast_info_list_free(struct regfast_info_list *list);
+
+/* A round trip; *ret_time_ns (may be NULL) is how long it took, without connecting. */
+REGFAST_API int regfast_ping(struct regfast_client *client, uint64_t *ret_time_ns, char *errbuf,
+                             size_t errbuf_size);
+
+/* ---- registering ---- */
+
+struct regfast_registration;
+
+struct regfast_register_options {
+    size_t size;                /* sizeof(struct regfast_register_options) */
+    const char *id;             /* unique in the cluster; required */
+    const char *group;          /* required */
+    const char *addr;           /* what clients are given, HOST:PORT; required. An empty host is the
+                                   machine's first private address */
+    const char *registries;     /* gossip addresses to join, "HOST:PORT,..." (default port 7370);
+                                   any members of the cluster will do; required */
+    const char *bind;           /* own gossip address, UDP and TCP; NULL: ":7370" */
+    const char *bind_advertise; /* gossip address that others are told; NULL: `bind`, as `addr` */
+    uint32_t replicas;          /* weight, 1..65535; 0: 1000 */
+};
+
+/*
+ * Makes this process a member of the group, from a thread of its own: joins, answers probes, keeps
+ * what it says of itself true, and keeps trying the registries, for ever if need be, so a
+ * registry that is down is no error. Returns as soon as the sockets are there.
+ *
+ * Ownership: strings are copied; *ret_registration ends by regfast_registration_free.
+ * Errors:    -EINVAL names the option; -EADDRINUSE, -EADDRNOTAVAIL and others of bind; -ENOMEM.
+ */
+REGFAST_API int regfast_register(const struct regfast_register_options *options,
+                                 struct regfast_registration **ret_registration, char *errbuf,
+                                 size_t errbuf_size);
+
+/* Waits until the first join has succeeded. Errors: -ETIMEDOUT not yet. */
+REGFAST_API int regfast_registration_wait(struct regfast_registration *registration,
+                                          uint32_t timeout_ms);
+
+/*
+ * Leaves gracefully: tells the others, and ends the thread once they know or time is up.
+ * Errors: -ETIMEDOUT not all were told; the registration has ended all the same.
+ */
+REGFAST_API int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms);
+
+/* Frees; without a regfast_leave before it the others will find the member failed. NULL is
+ * allowed. */
+REGFAST_API void regfast_registration_free(struct regfast_registration *registration);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
