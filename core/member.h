@@ -11,10 +11,8 @@
 #include "core/error.h"
 
 enum {
-    RF_NAME_SIZE_MAX =
-        255, /* bytes of an id, a group name, an address: one length byte on the wire */
-    RF_REPLICAS_MAX =
-        65535, /* points of a member: keeps a ring of 65535 members countable in 32 bits */
+    RF_NAME_SIZE_MAX = 255,     /* bytes of an id, group or address: one length byte on the wire */
+    RF_REPLICAS_MAX = 65535,    /* points of a member: a ring of 65535 members counts in 32 bits */
     RF_REPLICAS_DEFAULT = 1000, /* the tag is absent: the Go registry's default */
 };
 
@@ -57,5 +55,8 @@ RF_NODISCARD int rf_member_from_tags(const char *id, const char *group, const ch
                                      const char *replicas, enum rf_member_state state,
                                      struct rf_member *ret_member, bool *ret_capped,
                                      struct rf_error *err);
+
+/* Whether `member` is as the struct says. Errors: -EINVAL names the first field that is not. */
+RF_NODISCARD int rf_member_check(const struct rf_member *member, struct rf_error *err);
 
 #endif
