@@ -31,7 +31,16 @@ bool rf_address_equal(const struct rf_address *a, const struct rf_address *b);
 /* "10.0.0.1:80", "[::1]:80"; "-" for no address. Returns `text`. */
 const char *rf_address_format(const struct rf_address *address, char text[RF_ADDRESS_TEXT_SIZE]);
 
-/* To and from what the system calls take. A mapped IPv4 address becomes a sockaddr_in. */
+/* 10/8, 172.16/12, 192.168/16 (RFC 1918), also in mapped form. */
+bool rf_address_is_private(const struct rf_address *address);
+
+/* 0.0.0.0 or ::, which say "every interface" and cannot be advertised. */
+bool rf_address_is_wildcard(const struct rf_address *address);
+
+/*
+ * To and from what the system calls take. A mapped IPv4 address becomes a sockaddr_in; what is not
+ * AF_INET or AF_INET6 becomes no address, and no address gives size 0, which the calls refuse.
+ */
 socklen_t rf_address_to_sockaddr(const struct rf_address *address, struct sockaddr_storage *ret);
 void rf_address_from_sockaddr(const struct sockaddr *sockaddr, struct rf_address *ret_address);
 
@@ -41,8 +50,8 @@ struct rf_host_port {
 };
 
 /*
- * Splits "HOST:PORT", ":PORT", "[V6]:PORT", "HOST" (with `default_port` > 0 only).
- * Errors: -EINVAL; the text quotes `text` and says which part is wrong.
+ * Splits "HOST:PORT", ":PORT", "[V6]:PORT"; with `default_port` > 0 also "HOST" and "[V6]".
+ * Errors: -EINVAL; the text quotes `text` and says which part is wrong, and what would be right.
  */
 RF_NODISCARD int rf_host_port_parse(const char *text, uint16_t default_port,
                                     struct rf_host_port *ret, struct rf_error *err);
@@ -58,7 +67,8 @@ RF_NODISCARD int rf_host_port_resolve(const struct rf_host_port *host_port,
 
 /*
  * The machine's first private IPv4 address (RFC 1918) of an interface that is up, else its first
- * other one, else 127.0.0.1: what an empty or wildcard host in an advertised address becomes.
+ * other one that is not loopback, else 127.0.0.1; port 0. This is what an empty or wildcard host in
+ * an advertised address becomes.
  */
 void rf_address_first_private(struct rf_address *ret_address);
 
