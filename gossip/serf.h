@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * serf.h - a node of a Serf cluster as a pure machine: what the driver talks to.
+ *
+ * It owns a SWIM machine (swim.h) and adds Serf's own: Lamport clocks, intents, member states,
+ * graceful leave, reaping, reconnecting, name conflicts, and forwarding of events and queries.
+ *
+ * Every function below that takes the time is an input: it may make outputs. After each input call
+ * rf_serf_next until it returns false, do what the outputs say, and see to it that rf_serf_tick is
+ * called no later than rf_serf_deadline_ns. The time is a monotonic clock in ns (> 0) that never
+ * goes back. The machine has no socket, clock, thread or log. Equal configuration, seed and inputs
+ * give equal outputs, byte for byte.
+ *
+ * Bytes of messages are without label, encryption, CRC header and (outermost) stream compression:
+ * the driver opens what arrives and seals what leaves (packet.h, stream.h).
+ *
+ * Memory: grows with members and queues up to the limits in the configuration; what does not fit
+ *         is dropped and counted, as if lost on the way.
+ * Threads: none; one caller at a time.
+ */
+#ifndef RF_GOSSIP_SERF_H
+#define RF_GOSSIP_SERF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/address.h"
+#include "core/error.h"
+#include "gossip/output.h"
+#include "gossip/swim.h"
+
+enum {
+    RF_SERF_MEMBERS_MAX = 262144,       /* remembered, alive or not: as many as core's catalog */
+    RF_SERF_INTENTS_MAX = 16384,        /* names with an intent but no member; kept for 5 minutes */
+    RF_SERF_EVENT_SLOTS = 512,          /* serf's EventBuffer and QueryBuffer */
+    RF_SERF_EVENT_BYTES_MAX = 1 << 20,  /* recent user events kept for push/pull: 512 of 2 KiB */
+    RF_SERF_JOIN_ADDRESSES_MAX = 16,    /* tried at the same time by one join */
+    RF_SERF_RESPONSE_SIZE_MAX = 1024,   /* serf's QueryResponseSizeLimit */
+    RF_SERF_FILTER_EXPR_SIZE_MAX = 256, /* longer regular expressions are not tried: no match */
+};
+
+enum rf_serf_status { /* as on the wire */
+                      RF_SERF_NONE,
+                      RF_SERF_ALIVE,
+                      RF_SERF_LEAVING, /* has announced that it leaves, and still answers */
+                      RF_SERF_LEFT,
+                      RF_SERF_FAILED,
+};
+
+/* "none", "alive", "leaving", "left", "failed". */
+const char *rf_serf_status_name(enum rf_serf_status status);
+
+struct rf_serf_config {
+    struct rf_swim_config swim; /* name, address, metadata, timing: see swim.h */
+    uint64_t broadcast_timeout_ns;
+    uint64_t leave_propagate_ns;
+    uint64_t reap_interval_ns;
+    uint64_t reconnect_interval_ns;
+    uint64_t reconnect_timeout_ns; /* a failed member is forgotten after it */
+    uint64_t tombstone_timeout_ns; /* a left member is forgotten after it */
+    uint64_t recent_intent_ns;
+    size_t members_max;
+    size_t intents_max;
+};
+
+/* A profile's constants and the default limits, Vsn 01 05 02 02 05 04; set name, address and
+ * metadata afterwards (config->swim.name and so on). */
+void rf_serf_config_init(struct rf_serf_config *config, enum rf_swim_profile profile);
+
+struct rf_serf; /* private to serf*.c */
+
+/*
+ * Makes a node that is alone. The first outputs are the member event of the node itself.
+ *
+ * Ownership: name and metadata are copied; the caller ends *ret_serf with rf_serf_free.
+ * Errors:    -EINVAL a name, address, metadata or timing that is out of range; -ENOMEM.
+ */
+RF_NODISCARD int rf_serf_new(const struct rf_serf_config *config, uint64_t seed, uint64_t now_ns,
+                             struct rf_serf **ret_serf, struct rf_error *err);
+void rf_serf_free(struct rf_serf *serf); /* NULL is allowed */
+
+/*
+ * A packet arrived. `data` is its message after label, encryption and CRC header were removed: a
+ * type byte and a body; compound and compressed ones are taken apart here. Borrowed for the call.
+ */
+void rf_serf_receive(struct rf_serf *serf, uint64_t now_ns, const struct rf_address *from,
+                     const uint8_t *data, size_t size);
+
+/* Time has passed. Harmless when nothing is due. */
+void rf_serf_tick(struct rf_serf *serf, uint64_t now_ns);
+
+/* Tick no later than then; UINT64_MAX: never. */
+uint64_t rf_serf_deadline_ns(const struct rf_serf *serf);
+
+/* The next output, in order; false: all are done. Its pointers stay valid until the next input. */
+bool rf_serf_next(struct rf_serf *serf, struct rf_output *ret_output);
+
+/* ---- streams ---- */
+
+struct rf_stream_message; /* stream.h: a decoded push/pull, ping, user, ack or err message */
+
+/*
+ * The first message of an accepted stream was read whole. If a reply is due returns true and gives
+ * its plain bytes, borrowed until the next input; the stream is closed after it was written, and at
+ * once without one. Outputs (members and so on) follow as after any input.
+ */
+bool rf_serf_accept(struct rf_serf *serf, uint64_t now_ns, const struct rf_address *from,
+                    const struct rf_stream_message *message, const uint8_t **ret_reply,
+                    size_t *ret_reply_size);
+
+/*
+ * How an exchange (RF_OUTPUT_EXCHANGE) ended: `code` 0 and the reply, or a negative code (such as
+ * -ECONNREFUSED, -ETIMEDOUT, RF_EMALFORMED), `reply` NULL and a `text` that may be NULL. Report
+ * each exchange once; one that is unknown or past its deadline is ignored, since the machine keeps
+ * the deadline too.
+ */
+void rf_serf_exchange_done(struct rf_serf *serf, uint64_t now_ns, uint64_t exchange_id, int code,
+                           const char *text, const struct rf_stream_message *reply);
+
+/* ---- local calls ---- */
+
+/*
+ * Joins through `addresses`, all tried at once. Each ends in an RF_OUTPUT_JOIN_RESULT with
+ * *ret_join_id; one success means we are in.
+ * Errors: -EINVAL no address or one without port; RF_ELIMIT more than RF_SERF_JOIN_ADDRESSES_MAX,
+ *         or too many exchanges are in flight; -ESHUTDOWN we are leaving.
+ */
+RF_NODISCARD int rf_serf_join(struct rf_serf *serf, uint64_t now_ns,
+                              const struct rf_address *addresses, size_t addresses_count,
+                              uint64_t *ret_join_id, struct rf_error *err);
+
+/*
+ * Leaves gracefully: the others are told, which takes 1 to 12 s (2 to 3 s in a small LAN cluster),
+ * during which the node must go on receiving, ticking and sending; then RF_OUTPUT_LEFT.
+ * Errors: -EALREADY leaving already; 0 again once it has left.
+ */
+RF_NODISCARD int rf_serf_leave(struct rf_serf *serf, uint64_t now_ns, struct rf_error *err);
+
+/*
+ * Replaces the metadata (encoded tags, see serf_message.h) and announces it. Equal bytes: nothing.
+ * Errors: -EINVAL longer than RF_META_SIZE_MAX; -ESHUTDOWN we are leaving; -ENOMEM.
+ */
+RF_NODISCARD int rf_serf_set_meta(struct rf_serf *serf, uint64_t now_ns, const uint8_t *meta,
+                                  size_t meta_size, struct rf_error *err);
+
+/* ---- state ---- */
+
+struct rf_serf_member {
+    const char *name; /* NUL-terminated */
+    size_t name_size;
+    struct rf_address address;
+    const uint8_t *meta; /* raw: ff and a map, or a bare role; decode with serf_message.h */
+    size_t meta_size;
+    uint8_t vsn[RF_VSN_SIZE];
+    enum rf_serf_status status;
+    uint64_t status_ltime;
+};
+
+/*
+ * Visits every member, this node included, in no order: start with *cursor = 0, ends with false.
+ * Lifetime: pointers are valid until the next input. O(1) a step.
+ */
+bool rf_serf_member_next(const struct rf_serf *serf, size_t *cursor,
+                         struct rf_serf_member *ret_member);
+
+/* The member of that name; false: none. */
+bool rf_serf_member_find(const struct rf_serf *serf, const char *name, size_t name_size,
+                         struct rf_serf_member *ret_member);
+
+size_t rf_serf_members_count(const struct rf_serf *serf); /* remembered ones included */
+size_t rf_serf_alive_count(const struct rf_serf *serf);   /* alive or leaving, this node included */
+
+/* name, unit, meaning. Counters unless the meaning starts with "now:". */
+#define RF_SERF_STATS(X)                                                                  \
+    X(intents_received, "messages", "join and leave intents received")                    \
+    X(events_received, "messages", "user events received, repeats included")              \
+    X(queries_received, "messages", "queries received, repeats included")                 \
+    X(responses_received, "messages", "query responses received")                         \
+    X(relays_received, "messages", "responses forwarded for others")                      \
+    X(repeats, "messages", "events and queries that were known already")                  \
+    X(queries_answered, "queries", "queries we sent a response or an ack to")             \
+    X(serf_dropped_malformed, "messages", "dropped: not what the protocol says")          \
+    X(serf_dropped_unknown, "messages", "dropped: unknown type, or not valid there")      \
+    X(serf_dropped_absurd, "messages", "dropped: a Lamport time that jumps near the end") \
+    X(serf_dropped_old, "messages", "events and queries dropped: too old")                \
+    X(serf_dropped_limit, "messages", "dropped: a buffer of ours is full")                \
+    X(serf_dropped_memory, "messages", "dropped: out of memory")                          \
+    X(refuted_leaves, "intents", "leave intents about us that we refuted")                \
+    X(joins_done, "joins", "addresses through which we joined")                           \
+    X(reconnects, "exchanges", "reconnects to failed members tried")                      \
+    X(reaped, "members", "members forgotten")                                             \
+    X(members, "members", "now: members remembered, this one included")                   \
+    X(members_failed, "members", "now: of these failed")                                  \
+    X(members_left, "members", "now: of these left")                                      \
+    X(intents, "intents", "now: recent intents of unknown names")                         \
+    X(intent_queue_depth, "messages", "now: intents waiting to be gossiped")              \
+    X(query_queue_depth, "messages", "now: queries waiting to be gossiped")               \
+    X(event_queue_depth, "messages", "now: user events waiting to be gossiped")           \
+    X(member_time, "ticks", "now: Lamport clock of member states")                        \
+    X(event_time, "ticks", "now: Lamport clock of user events")                           \
+    X(query_time, "ticks", "now: Lamport clock of queries")
+
+struct rf_serf_stats {
+    struct rf_swim_stats swim;
+#define RF_SERF_STATS_FIELD(name, unit, meaning) uint64_t name;
+    RF_SERF_STATS(RF_SERF_STATS_FIELD)
+#undef RF_SERF_STATS_FIELD
+};
+
+void rf_serf_get_stats(const struct rf_serf *serf, struct rf_serf_stats *ret_stats);
+
+/* Asserts every invariant. O(members): for tests and debug builds. */
+void rf_serf_check(const struct rf_serf *serf);
+
+#endif
