@@ -21,13 +21,14 @@
 #include "core/member.h"
 
 enum {
-    RF_GOSSIP_NAME_SIZE_MAX = 128,  /* what Go peers that validate names accept */
-    RF_GOSSIP_META_SIZE_MAX = 512,  /* encoded tags: memberlist's MetaMaxSize */
-    RF_GOSSIP_LABEL_SIZE_MAX = 255, /* one length byte */
-    RF_GOSSIP_SEEDS_MAX = 64,       /* more are not needed to find one that is up */
-    RF_GOSSIP_KEYS_MAX = 16,        /* a rollover needs two; each is tried on each packet */
-    RF_GOSSIP_EVENTS_MAX = 4096,    /* queued for the consumer; then it gets the whole list */
-    RF_GOSSIP_STREAMS_MAX = 128,    /* at a time: memberlist's limit on push/pulls */
+    RF_GOSSIP_PORT_DEFAULT = 7370,     /* of a registry; that of a serf agent is 7946 */
+    RF_GOSSIP_OWN_NAME_SIZE_MAX = 128, /* what Go peers that validate names accept */
+    RF_GOSSIP_META_SIZE_MAX = 512,     /* encoded tags: memberlist's MetaMaxSize */
+    RF_GOSSIP_LABEL_SIZE_MAX = 255,    /* one length byte */
+    RF_GOSSIP_SEEDS_MAX = 64,          /* more are not needed to find one that is up */
+    RF_GOSSIP_KEYS_MAX = 16,           /* a rollover needs two; each is tried on each packet */
+    RF_GOSSIP_EVENTS_MAX = 4096,       /* queued for the consumer; then it gets the whole list */
+    RF_GOSSIP_STREAMS_MAX = 128,       /* at a time: memberlist's limit on push/pulls */
     RF_GOSSIP_STREAM_BYTES_MAX = 64 << 20, /* buffered by all streams together */
 };
 
@@ -56,7 +57,8 @@ struct rf_gossip_config {
     /*
      * "HOST:PORT" each. All are tried at start, then again with growing, jittered pauses until one
      * has let us join; whenever this node finds itself alone it starts over. A host name is
-     * resolved anew for each attempt. Without a port: 7946. Seeds that are this node are ignored.
+     * resolved anew for each attempt. Without a port: RF_GOSSIP_PORT_DEFAULT. Seeds that are this
+     * node are ignored.
      */
     const char *const *seeds;
     size_t seeds_count;
