@@ -137,7 +137,8 @@ static int split(const char *text, struct parts *ret, struct rf_error *err)
     return 0;
 }
 
-static int parse_port(const char *text, const char *port, uint16_t *ret_port, struct rf_error *err)
+static int parse_port(const char *text, const char *port, unsigned port_min, uint16_t *ret_port,
+                      struct rf_error *err)
 {
     char quoted[RF_QUOTE_SIZE];
     char port_quoted[RF_QUOTE_SIZE];
@@ -146,9 +147,9 @@ static int parse_port(const char *text, const char *port, uint16_t *ret_port, st
     for (; *c >= '0' && *c <= '9' && value <= PORT_MAX; c++) {
         value = value * 10 + (unsigned)(*c - '0');
     }
-    if (*c != '\0' || value < 1 || value > PORT_MAX) {
-        return rf_error_set(err, -EINVAL, "address %s: port %s: allowed 1..%d",
-                            rf_text_quote(text, quoted), rf_text_quote(port, port_quoted),
+    if (*c != '\0' || c == port || value < port_min || value > PORT_MAX) {
+        return rf_error_set(err, -EINVAL, "address %s: port %s: allowed %u..%d",
+                            rf_text_quote(text, quoted), rf_text_quote(port, port_quoted), port_min,
                             PORT_MAX);
     }
     *ret_port = (uint16_t)value;
@@ -172,8 +173,8 @@ static int check_host(const char *text, const struct parts *parts, const char *h
     return 0;
 }
 
-int rf_host_port_parse(const char *text, uint16_t default_port, struct rf_host_port *ret,
-                       struct rf_error *err)
+static int parse(const char *text, uint16_t default_port, unsigned port_min,
+                 struct rf_host_port *ret, struct rf_error *err)
 {
     char quoted[RF_QUOTE_SIZE];
     struct parts parts;
@@ -193,12 +194,24 @@ int rf_host_port_parse(const char *text, uint16_t default_port, struct rf_host_p
     memcpy(host_port.host, parts.host, parts.host_size);
     code = check_host(text, &parts, host_port.host, err);
     if (code == 0 && parts.port != NULL) {
-        code = parse_port(text, parts.port, &host_port.port, err);
+        code = parse_port(text, parts.port, port_min, &host_port.port, err);
     }
     if (code == 0) {
         *ret = host_port;
     }
     return code;
+}
+
+int rf_host_port_parse(const char *text, uint16_t default_port, struct rf_host_port *ret,
+                       struct rf_error *err)
+{
+    return parse(text, default_port, 1, ret, err);
+}
+
+int rf_host_port_parse_bind(const char *text, uint16_t default_port, struct rf_host_port *ret,
+                            struct rf_error *err)
+{
+    return parse(text, default_port, 0, ret, err);
 }
 
 int rf_host_port_resolve(const struct rf_host_port *host_port, struct rf_address *addresses,

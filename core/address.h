@@ -56,6 +56,10 @@ struct rf_host_port {
 RF_NODISCARD int rf_host_port_parse(const char *text, uint16_t default_port,
                                     struct rf_host_port *ret, struct rf_error *err);
 
+/* The same for an address to bind, where port 0 is allowed too: any that is free. */
+RF_NODISCARD int rf_host_port_parse_bind(const char *text, uint16_t default_port,
+                                         struct rf_host_port *ret, struct rf_error *err);
+
 /*
  * Resolves to at most `addresses_max` addresses by getaddrinfo: it may block for seconds, so never
  * on the gossip or a worker thread. An empty host gives 0.0.0.0.

@@ -140,6 +140,18 @@ static void host_and_port_are_split(void **state)
     }
 }
 
+static void a_port_to_bind_may_be_zero_but_not_absent(void **state)
+{
+    (void)state;
+    struct rf_host_port host_port;
+    assert_int_equal(rf_host_port_parse_bind("127.0.0.1:0", 0, &host_port, NULL), 0);
+    assert_string_equal(host_port.host, "127.0.0.1");
+    assert_int_equal(host_port.port, 0);
+    struct rf_error err = {0};
+    assert_int_equal(rf_host_port_parse_bind("h:", 0, &host_port, &err), -EINVAL);
+    assert_string_equal(err.text, "address 'h:': port '': allowed 0..65535");
+}
+
 static void host_and_port_refusals_say_which_part_is_wrong(void **state)
 {
     (void)state;
@@ -237,6 +249,7 @@ int main(void)
         cmocka_unit_test(sockaddr_round_trip_keeps_the_address),
         cmocka_unit_test(private_and_wildcard_addresses_are_told_in_both_forms),
         cmocka_unit_test(host_and_port_are_split),
+        cmocka_unit_test(a_port_to_bind_may_be_zero_but_not_absent),
         cmocka_unit_test(host_and_port_refusals_say_which_part_is_wrong),
         cmocka_unit_test(hosts_up_to_the_longest_dns_name_are_taken),
         cmocka_unit_test(literals_and_the_empty_host_resolve_without_a_resolver),
