@@ -28,6 +28,9 @@ struct rf_name_table {
     uint64_t seed;
 };
 
+/* The hash the tables use, for those who need only a fingerprint of a name. */
+uint64_t rf_name_hash(uint64_t seed, struct rf_slice name);
+
 void rf_name_table_init(struct rf_name_table *table, uint64_t seed);
 void rf_name_table_fini(struct rf_name_table *table); /* the things stay */
 

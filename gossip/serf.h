@@ -11,8 +11,9 @@
  * goes back. The machine has no socket, clock, thread or log. Equal configuration, seed and inputs
  * give equal outputs, byte for byte.
  *
- * Bytes of messages are without label, encryption, CRC header and (outermost) stream compression:
- * the driver opens what arrives and seals what leaves (packet.h, stream.h).
+ * Messages come in as rf_packet_next and rf_stream_parser_message give them, and go out as
+ * rf_packet_seal and rf_stream_seal take them: all envelopes (label, encryption, CRC, compression)
+ * are the driver's.
  *
  * Memory: grows with members and queues up to the limits in the configuration; what does not fit
  *         is dropped and counted, as if lost on the way.
@@ -28,6 +29,7 @@
 #include "core/address.h"
 #include "core/error.h"
 #include "gossip/output.h"
+#include "gossip/stream.h"
 #include "gossip/swim.h"
 
 enum {
@@ -81,8 +83,9 @@ RF_NODISCARD int rf_serf_new(const struct rf_serf_config *config, uint64_t seed,
 void rf_serf_free(struct rf_serf *serf); /* NULL is allowed */
 
 /*
- * A packet arrived. `data` is its message after label, encryption and CRC header were removed: a
- * type byte and a body; compound and compressed ones are taken apart here. Borrowed for the call.
+ * A message of a packet arrived: type byte and body, one that rf_packet_next gave; call once for
+ * each, draining outputs in between or after the last. Anything else is dropped and counted.
+ * `data` is borrowed for the call; `from` is the packet's source.
  */
 void rf_serf_receive(struct rf_serf *serf, uint64_t now_ns, const struct rf_address *from,
                      const uint8_t *data, size_t size);
@@ -97,8 +100,6 @@ uint64_t rf_serf_deadline_ns(const struct rf_serf *serf);
 bool rf_serf_next(struct rf_serf *serf, struct rf_output *ret_output);
 
 /* ---- streams ---- */
-
-struct rf_stream_message; /* stream.h: a decoded push/pull, ping, user, ack or err message */
 
 /*
  * The first message of an accepted stream was read whole. If a reply is due returns true and gives
@@ -138,7 +139,7 @@ RF_NODISCARD int rf_serf_join(struct rf_serf *serf, uint64_t now_ns,
 RF_NODISCARD int rf_serf_leave(struct rf_serf *serf, uint64_t now_ns, struct rf_error *err);
 
 /*
- * Replaces the metadata (encoded tags, see serf_message.h) and announces it. Equal bytes: nothing.
+ * Replaces the metadata (encoded tags, see tags.h) and announces it. Equal bytes: nothing.
  * Errors: -EINVAL longer than RF_META_SIZE_MAX; -ESHUTDOWN we are leaving; -ENOMEM.
  */
 RF_NODISCARD int rf_serf_set_meta(struct rf_serf *serf, uint64_t now_ns, const uint8_t *meta,
@@ -146,11 +147,11 @@ RF_NODISCARD int rf_serf_set_meta(struct rf_serf *serf, uint64_t now_ns, const u
 
 /* ---- state ---- */
 
-struct rf_serf_member {
+struct rf_serf_member_view {
     const char *name; /* NUL-terminated */
     size_t name_size;
     struct rf_address address;
-    const uint8_t *meta; /* raw: ff and a map, or a bare role; decode with serf_message.h */
+    const uint8_t *meta; /* raw: ff and a map, or a bare role; read with tags.h */
     size_t meta_size;
     uint8_t vsn[RF_VSN_SIZE];
     enum rf_serf_status status;
@@ -162,11 +163,11 @@ struct rf_serf_member {
  * Lifetime: pointers are valid until the next input. O(1) a step.
  */
 bool rf_serf_member_next(const struct rf_serf *serf, size_t *cursor,
-                         struct rf_serf_member *ret_member);
+                         struct rf_serf_member_view *ret_member);
 
 /* The member of that name; false: none. */
 bool rf_serf_member_find(const struct rf_serf *serf, const char *name, size_t name_size,
-                         struct rf_serf_member *ret_member);
+                         struct rf_serf_member_view *ret_member);
 
 size_t rf_serf_members_count(const struct rf_serf *serf); /* remembered ones included */
 size_t rf_serf_alive_count(const struct rf_serf *serf);   /* alive or leaving, this node included */

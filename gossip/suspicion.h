@@ -26,7 +26,6 @@ struct rf_suspicion {
     struct rf_suspicion_params params;
     uint64_t start_ns;
     uint64_t deadline_ns;
-    uint64_t state_change_ns; /* of the node when it became suspect */
     uint32_t confirmations;
     uint64_t
         accusers[RF_SUSPICION_CONFIRMATIONS_MAX + 1]; /* hashes of names: the set of accusers */
@@ -45,7 +44,7 @@ void rf_suspicion_start(struct rf_suspicion *suspicion, const struct rf_suspicio
  * Counts a confirmation and moves the deadline, which may then be in the past: fire at once.
  * Returns whether it was new and still counts.
  */
-bool rf_suspicion_confirm(struct rf_suspicion *suspicion, uint64_t now_ns, uint64_t accuser_hash);
+bool rf_suspicion_confirm(struct rf_suspicion *suspicion, uint64_t accuser_hash);
 
 /* The time that c confirmations leave in all. */
 uint64_t rf_suspicion_timeout_ns(const struct rf_suspicion_params *params, uint32_t confirmations);

@@ -30,15 +30,11 @@
 #include "gossip/output.h"
 
 enum {
-    RF_SWIM_NODES_MAX = 65536,    /* default: a quarter of the members a registry remembers */
-    RF_SWIM_RELAYS_MAX = 512,     /* indirect pings in flight: 3 helpers a probe, 500 ms each */
-    RF_SWIM_EXCHANGES_MAX = 64,   /* own streams in flight: joins, push/pull, TCP ping, reconnect */
-    RF_SWIM_COMPOUND_PARTS = 127, /* memberlist before 0.2.4 misreads more */
-    RF_SWIM_NESTING_MAX = 4,      /* compound and compress inside each other */
-    RF_SWIM_PLAINTEXT_MAX = 262144, /* of a compressed packet: four times the largest datagram */
-    RF_SWIM_USER_QUEUES = 3,        /* intents, queries, events of the machine above */
-    RF_SWIM_USER_QUEUE_MAX = 4096,  /* serf's MaxQueueDepth */
-    RF_SWIM_PACKET_SIZE = 1400,     /* memberlist's UDPBufferSize */
+    RF_SWIM_NODES_MAX = 65536,  /* default: a quarter of the members a registry remembers */
+    RF_SWIM_RELAYS_MAX = 512,   /* indirect pings in flight: 3 helpers a probe, 500 ms each */
+    RF_SWIM_EXCHANGES_MAX = 64, /* own streams in flight: joins, push/pull, TCP ping, reconnect */
+    RF_SWIM_USER_QUEUES = 3,    /* intents, queries, events of the machine above */
+    RF_SWIM_USER_QUEUE_MAX = 4096, /* serf's MaxQueueDepth */
 };
 
 enum rf_swim_profile {
