@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * server_counters.h - what a server's worker counts. One struct for each worker.
+ */
+#ifndef RF_CORE_SERVER_COUNTERS_H
+#define RF_CORE_SERVER_COUNTERS_H
+
+#include "core/counters.h"
+
+/* X(kind, name, unit, meaning) */
+#define RF_SERVER_COUNTERS(X)                                                                      \
+    X(TOTAL, connections_accepted, "connections", "connections accepted")                          \
+    X(GAUGE, connections_open, "connections", "connections open now")                              \
+    X(TOTAL, connections_refused, "connections", "connections refused at a limit")                 \
+    X(TOTAL, connections_closed_by_peer, "connections", "connections ended by the peer")           \
+    X(TOTAL, connections_closed_malformed, "connections",                                          \
+      "connections closed for malformed bytes")                                                    \
+    X(TOTAL, connections_closed_slow, "connections", "connections closed for not reading replies") \
+    X(TOTAL, connections_closed_idle, "connections", "connections closed for being idle")          \
+    X(TOTAL, accept_errors, "errors", "accepts that failed: descriptors, memory")                  \
+    X(TOTAL, io_errors, "errors", "receives and sends that failed")                                \
+    X(TOTAL, bytes_received, "bytes", "bytes received from clients")                               \
+    X(TOTAL, bytes_sent, "bytes", "bytes sent to clients")                                         \
+    X(TOTAL, requests_match, "requests", "match requests")                                         \
+    X(TOTAL, requests_match_many, "requests", "match-many requests")                               \
+    X(TOTAL, requests_owners, "requests", "owners requests")                                       \
+    X(TOTAL, requests_members, "requests", "members requests")                                     \
+    X(TOTAL, requests_groups, "requests", "groups requests")                                       \
+    X(TOTAL, requests_info, "requests", "info requests")                                           \
+    X(TOTAL, requests_ping, "requests", "ping requests")                                           \
+    X(TOTAL, keys_matched, "keys", "keys that an owner was looked up for")                         \
+    X(TOTAL, replies_not_found, "replies", "replies: no such group, or nobody in its ring")        \
+    X(TOTAL, replies_malformed, "replies", "replies: malformed request")                           \
+    X(TOTAL, replies_limit, "replies", "replies: a limit of the request")                          \
+    X(TOTAL, replies_unsupported, "replies", "replies: unknown operation")                         \
+    X(TOTAL, replies_unavailable, "replies", "replies: shutting down")                             \
+    X(TOTAL, batches, "batches", "batches of requests, one epoch section each")
+
+RF_COUNTERS_STRUCT(rf_server_counters, RF_SERVER_COUNTERS);
+
+enum { RF_SERVER_COUNTERS_COUNT = RF_COUNTERS_COUNT(RF_SERVER_COUNTERS) };
+
+extern const struct rf_counter_info rf_server_counters_info[RF_SERVER_COUNTERS_COUNT];
+
+#endif
