@@ -145,14 +145,16 @@ void rf_gossip_members_free(struct rf_gossip_members *members);
 /* ---- events, for one consumer thread ---- */
 
 enum rf_gossip_event_kind {
-    RF_GOSSIP_EVENT_MEMBER, /* items[0] is new, or its state, address or tags changed */
-    RF_GOSSIP_EVENT_FORGOT, /* items[0] is no longer remembered (reaped or pruned) */
-    RF_GOSSIP_EVENT_RESYNC, /* these are all members; whoever is not among them is forgotten */
+    RF_GOSSIP_EVENT_MEMBER,    /* items[0] is new, or its state, address or tags changed */
+    RF_GOSSIP_EVENT_FORGOT,    /* items[0] is no longer remembered (reaped or pruned) */
+    RF_GOSSIP_EVENT_RESYNC,    /* these are all members; whoever is not among them is forgotten */
+    RF_GOSSIP_EVENT_NAME_LOST, /* another node owns our name (the cluster's vote): this node has
+                                  closed its sockets; the program should end, saying so */
 };
 
 struct rf_gossip_event {
     enum rf_gossip_event_kind kind;
-    struct rf_gossip_members members; /* of MEMBER and FORGOT: one */
+    struct rf_gossip_members members; /* of MEMBER and FORGOT one, of NAME_LOST none */
 };
 
 /*
@@ -177,6 +179,7 @@ void rf_gossip_event_free(struct rf_gossip_event *event);
 struct rf_gossip_status {
     bool joined; /* a seed has let us join, or another node has joined us, and we are not alone */
     bool left;   /* rf_gossip_leave is done */
+    bool name_lost; /* see RF_GOSSIP_EVENT_NAME_LOST */
     size_t members_count;
     size_t alive_count;                  /* alive or leaving, this node included */
     uint64_t join_attempts_count;        /* rounds through the seeds */
