@@ -15,6 +15,7 @@
 #ifndef RF_CORE_RING_H
 #define RF_CORE_RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,7 +23,7 @@
 
 enum {
     RF_RING_SLOTS_MAX = 65535,             /* members of one ring: a slot is 16 bits */
-    RF_RING_POINTS_MAX = 64 * 1024 * 1024, /* of one ring, in all: about 1.3 GiB */
+    RF_RING_POINTS_MAX = 64 * 1024 * 1024, /* of one ring, in all: about 1.2 GiB */
 };
 
 enum rf_placement {
@@ -42,8 +43,13 @@ const char *rf_placement_name(enum rf_placement placement);
 RF_NODISCARD int rf_placement_parse(const char *name, enum rf_placement *ret_placement,
                                     struct rf_error *err);
 
-/* The hash of a key, as the lookups below want it. */
+/* The hash of a key, as the lookups below want it. For crc32 it is the complement of the crc in the
+ * upper 32 bits: in this form the first point at or after the hash owns it, as in v1. */
 uint64_t rf_placement_hash(enum rf_placement placement, const void *key, size_t key_size);
+
+/* The points `first`..`first` + `count` - 1 of a member, in the same form, in no order. */
+void rf_placement_points(enum rf_placement placement, const char *id, uint32_t first, size_t count,
+                         uint64_t *ret_points);
 
 /*
  * Builds the ring of `members`, in any order, of which there is at least one; member i gets slot i.
@@ -58,10 +64,11 @@ RF_NODISCARD int rf_ring_build(enum rf_placement placement, const struct rf_ring
 
 /*
  * Makes the ring that has neither the members in `removed_slots` nor lacks those in `added`, by
- * copying the lines and patching those that change; it is rebuilt when the mean leaves 6..11 points
- * a line. At least one member must remain. `ring` is not changed. A member whose weight changes is
- * removed and added. ret_slots[i] (added_count of them, may be NULL if there are none) is the slot
- * of added[i]; slots of the others are kept, also by a rebuild.
+ * copying the lines and patching those that change; it is rebuilt when the mean leaves 6 1/4..11
+ * points a line, or when so much changes that this is faster. At least one member must remain.
+ * `ring` is not changed. A member whose weight changes is removed and added. ret_slots[i]
+ * (added_count of them, may be NULL if there are none) is the slot of added[i]; slots of the others
+ * are kept, also by a rebuild.
  *
  * Errors: as rf_ring_build; a removed slot that is not in use is the caller's mistake.
  * Cost:   one copy of the ring and O(points added and removed).
@@ -99,6 +106,17 @@ size_t rf_ring_size(const struct rf_ring *ring);        /* bytes of memory, all 
 
 /* The member in a slot, or NULL if it is free. Lifetime: the ring's. */
 const struct rf_ring_member *rf_ring_member(const struct rf_ring *ring, uint16_t slot);
+
+/* How a line is searched. Answers are equal; a ring takes the last one that the CPU can run. */
+enum rf_ring_form { RF_RING_SCALAR, RF_RING_SSE2, RF_RING_AVX2 };
+
+/* "scalar", "sse2", "avx2". */
+const char *rf_ring_form_name(enum rf_ring_form form);
+enum rf_ring_form rf_ring_form(const struct rf_ring *ring);
+
+/* For tests and benches, before other threads see `ring`: makes it use `form`. False, and nothing
+ * changes, if this CPU or build has it not. */
+RF_NODISCARD bool rf_ring_force_form(struct rf_ring *ring, enum rf_ring_form form);
 
 /* Frees a ring that no thread can see; NULL is allowed. */
 void rf_ring_free(struct rf_ring *ring);
