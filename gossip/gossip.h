@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/address.h"
+#include "core/counters.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/member.h"
@@ -174,7 +175,7 @@ int rf_gossip_event_fd(const struct rf_gossip *gossip);
 struct rf_gossip_event *rf_gossip_event_next(struct rf_gossip *gossip);
 void rf_gossip_event_free(struct rf_gossip_event *event);
 
-/* ---- status and statistics ---- */
+/* ---- status and counters ---- */
 
 struct rf_gossip_status {
     bool joined; /* a seed has let us join, or another node has joined us, and we are not alone */
@@ -182,44 +183,54 @@ struct rf_gossip_status {
     bool name_lost; /* see RF_GOSSIP_EVENT_NAME_LOST */
     size_t members_count;
     size_t alive_count;                  /* alive or leaving, this node included */
-    uint64_t join_attempts_count;        /* rounds through the seeds */
+    uint64_t join_rounds_count;          /* rounds through the seeds */
     char join_error[RF_ERROR_TEXT_SIZE]; /* why the last attempt failed; empty: it did not */
 };
 
-/* Errors: -ETIMEDOUT. Threads: any; waits for the gossip thread like rf_gossip_members. */
+/* Errors: -ETIMEDOUT, -ENOMEM. Threads: any; waits for the gossip thread like rf_gossip_members. */
 RF_NODISCARD int rf_gossip_get_status(struct rf_gossip *gossip,
                                       struct rf_gossip_status *ret_status);
 
-/* name, unit, meaning: the struct and every export are made of this table. */
-#define RF_GOSSIP_STATS(X)                                                                      \
-    X(packets_received, "packets", "UDP packets received")                                      \
-    X(packets_sent, "packets", "UDP packets sent")                                              \
-    X(packet_bytes_received, "bytes", "UDP payload received")                                   \
-    X(packet_bytes_sent, "bytes", "UDP payload sent")                                           \
-    X(packets_rejected, "packets", "UDP packets that were malformed, or that no key opens")     \
-    X(packet_send_errors, "packets", "UDP packets that the system refused to send")             \
-    X(streams_accepted, "streams", "TCP streams accepted")                                      \
-    X(streams_connected, "streams", "TCP streams opened to others")                             \
-    X(streams_failed, "streams", "TCP streams that ended by an error of the network or peer")   \
-    X(streams_rejected, "streams", "TCP streams that were malformed, or that no key opens")     \
-    X(streams_timed_out, "streams", "TCP streams that were not done in time")                   \
-    X(streams_refused, "streams", "TCP streams closed at once: too many, or too much buffered") \
-    X(stream_bytes_received, "bytes", "TCP payload received")                                   \
-    X(stream_bytes_sent, "bytes", "TCP payload sent")                                           \
-    X(accept_errors, "errors", "accepts that failed: no descriptors or memory")                 \
-    X(join_attempts, "attempts", "rounds through the seeds")                                    \
-    X(resyncs, "resyncs", "times the consumer was given the whole list, its queue being full")  \
-    X(events, "events", "member events queued for the consumer")                                \
-    X(members, "members", "members known, this node included")                                  \
-    X(members_alive, "members", "members alive or leaving, this node included")
+/* kind, name, unit, meaning: see core/counters.h. */
+#define RF_GOSSIP_COUNTERS(X)                                                                    \
+    X(TOTAL, packets_received, "packets", "UDP packets received")                                \
+    X(TOTAL, packets_sent, "packets", "UDP packets sent")                                        \
+    X(TOTAL, packet_bytes_received, "bytes", "UDP payload received")                             \
+    X(TOTAL, packet_bytes_sent, "bytes", "UDP payload sent")                                     \
+    X(TOTAL, packets_rejected, "packets", "UDP packets that are malformed or that no key opens") \
+    X(TOTAL, packet_parts_rejected, "messages", "malformed messages inside good UDP packets")    \
+    X(TOTAL, packet_send_errors, "packets", "UDP packets that the system refused to send")       \
+    X(TOTAL, streams_accepted, "streams", "TCP streams accepted")                                \
+    X(TOTAL, streams_connected, "streams", "TCP streams opened to others")                       \
+    X(TOTAL, streams_failed, "streams", "TCP streams ended by an error of the network or peer")  \
+    X(TOTAL, streams_rejected, "streams", "TCP streams that are malformed or that no key opens") \
+    X(TOTAL, streams_timed_out, "streams", "TCP streams that were not done in time")             \
+    X(TOTAL, streams_refused, "streams",                                                         \
+      "TCP streams closed at once: too many, or too many bytes")                                 \
+    X(TOTAL, stream_bytes_received, "bytes", "TCP payload received")                             \
+    X(TOTAL, stream_bytes_sent, "bytes", "TCP payload sent")                                     \
+    X(TOTAL, accept_errors, "errors", "accepts that failed: no descriptors or no memory")        \
+    X(TOTAL, join_rounds, "rounds", "rounds through the seeds")                                  \
+    X(TOTAL, events, "events", "events made for the consumer")                                   \
+    X(TOTAL, resyncs, "events", "whole lists given to the consumer, its queue having been full") \
+    X(GAUGE, streams, "streams", "TCP streams open")                                             \
+    X(GAUGE, stream_bytes, "bytes", "bytes buffered by TCP streams")                             \
+    X(GAUGE, members, "members", "members known, this node included")                            \
+    X(GAUGE, members_alive, "members", "members alive or leaving, this node included")
 
-struct rf_gossip_stats {
-#define RF_GOSSIP_STATS_FIELD(name, unit, meaning) uint64_t name;
-    RF_GOSSIP_STATS(RF_GOSSIP_STATS_FIELD)
-#undef RF_GOSSIP_STATS_FIELD
-};
+RF_COUNTERS_STRUCT(rf_gossip_counters, RF_GOSSIP_COUNTERS);
 
-/* Counters since the start; the last two are gauges. Threads: any. Never blocks. */
-void rf_gossip_get_stats(const struct rf_gossip *gossip, struct rf_gossip_stats *ret_stats);
+enum { RF_GOSSIP_COUNTERS_COUNT = RF_COUNTERS_COUNT(RF_GOSSIP_COUNTERS) };
+
+extern const struct rf_counter_info rf_gossip_counters_info[RF_GOSSIP_COUNTERS_COUNT];
+
+/* Lifetime: the node's. Threads: any may read. */
+const struct rf_gossip_counters *rf_gossip_counters(const struct rf_gossip *gossip);
+
+/* The machines' own counters (swim.h, serf.h). Errors: -ETIMEDOUT, -ENOMEM. Threads: any; waits for
+ * the gossip thread like rf_gossip_members. */
+struct rf_serf_stats;
+RF_NODISCARD int rf_gossip_get_serf_stats(struct rf_gossip *gossip,
+                                          struct rf_serf_stats *ret_stats);
 
 #endif
