@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What of io_uring works here is found by doing it, once, on sockets that go nowhere: version
+ * numbers say nothing in kernels with backports, and a container's filter may forbid any part.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "net/engine.h"
+#include "net/uring.h"
+
+enum { PROBE_ENTRIES = 8, PROBE_BUFFER_SIZE = 64 };
+
+struct probe {
+    struct io_uring ring;
+    struct rf_uring_buffers buffers;
+};
+
+/* Submits what is prepared and takes one completion. Returns its result. */
+static int complete(struct io_uring *ring, unsigned *ret_flags)
+{
+    struct io_uring_cqe *cqe = NULL;
+    struct __kernel_timespec timeout = {.tv_sec = 1};
+    int code = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &timeout, NULL);
+    if (code < 0) {
+        return code;
+    }
+    if (cqe == NULL) {
+        return -ETIME;
+    }
+    int result = cqe->res;
+    *ret_flags = cqe->flags;
+    io_uring_cqe_seen(ring, cqe);
+    return result;
+}
+
+/* 1: multishot receive works, 0: it does not, negative: not even the simple one. */
+static int try_receive(struct probe *probe, bool is_multishot)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        return -errno;
+    }
+    int result = -EIO;
+    unsigned flags = 0;
+    if (send(pair[1], "x", 1, MSG_NOSIGNAL) == 1) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&probe->ring);
+        RF_ASSERT(sqe != NULL);
+        if (is_multishot) {
+            io_uring_prep_recv_multishot(sqe, pair[0], NULL, 0, 0);
+        } else {
+            io_uring_prep_recv(sqe, pair[0], NULL, probe->buffers.size, 0);
+        }
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = 0;
+        result = complete(&probe->ring, &flags);
+    }
+    bool has_buffer = (flags & IORING_CQE_F_BUFFER) != 0;
+    if (has_buffer) {
+        rf_uring_buffers_recycle(&probe->buffers, flags >> IORING_CQE_BUFFER_SHIFT);
+    }
+    if ((flags & IORING_CQE_F_MORE) != 0) { /* the peer's end completes the last shot */
+        (void)close(pair[1]);
+        pair[1] = -1;
+        (void)complete(&probe->ring, &flags);
+    }
+    (void)close(pair[0]);
+    if (pair[1] >= 0) {
+        (void)close(pair[1]);
+    }
+    if (result == 1) {
+        return has_buffer ? 1 : -EINVAL;
+    }
+    return is_multishot && result == -EINVAL ? 0 : result;
+}
+
+static int try_multishot_accept(struct probe *probe)
+{
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t size = sizeof(address.sun_family); /* only that: the kernel chooses a name */
+    int result = -EIO;
+    unsigned flags = 0;
+    if (listener < 0 || peer < 0 || bind(listener, (struct sockaddr *)&address, size) < 0 ||
+        listen(listener, 1) < 0) {
+        result = -errno;
+        goto done;
+    }
+    size = sizeof(address);
+    if (getsockname(listener, (struct sockaddr *)&address, &size) < 0 ||
+        connect(peer, (struct sockaddr *)&address, size) < 0) {
+        result = -errno;
+        goto done;
+    }
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&probe->ring);
+    RF_ASSERT(sqe != NULL);
+    io_uring_prep_multishot_accept(sqe, listener, NULL, NULL, SOCK_CLOEXEC);
+    result = complete(&probe->ring, &flags);
+    if (result >= 0) {
+        (void)close(result);
+        result = 1;
+    } else if (result == -EINVAL) {
+        result = 0;
+    }
+    if ((flags & IORING_CQE_F_MORE) != 0) {
+        (void)shutdown(listener, SHUT_RDWR);
+        (void)complete(&probe->ring, &flags);
+    }
+done:
+    if (peer >= 0) {
+        (void)close(peer);
+    }
+    if (listener >= 0) {
+        (void)close(listener);
+    }
+    return result;
+}
+
+static bool has_operations(struct io_uring *ring)
+{
+    static const int operations[] = {IORING_OP_ACCEPT, IORING_OP_RECV, IORING_OP_SEND,
+                                     IORING_OP_READ, IORING_OP_ASYNC_CANCEL};
+    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
+    bool has_all = probe != NULL;
+    for (size_t i = 0; has_all && i < sizeof(operations) / sizeof(operations[0]); i++) {
+        has_all = io_uring_opcode_supported(probe, operations[i]);
+    }
+    io_uring_free_probe(probe);
+    return has_all;
+}
+
+/* Everything but making the ring. Returns the features that work. */
+static int try_features(struct probe *probe, unsigned features_off, struct rf_error *err)
+{
+    unsigned features = 0;
+    if (!has_operations(&probe->ring)) {
+        return rf_error_set(err, -EINVAL, "io_uring lacks socket operations (Linux 5.6)");
+    }
+    int code =
+        rf_uring_buffers_init(&probe->buffers, &probe->ring, PROBE_ENTRIES, PROBE_BUFFER_SIZE);
+    if (code == -EINVAL) {
+        return rf_error_set(err, code, "io_uring lacks rings of provided buffers (Linux 5.19)");
+    }
+    if (code < 0) {
+        return rf_error_set(err, code, "io_uring buffers: %s", strerror(-code));
+    }
+    code = try_receive(probe, false);
+    if (code < 0) {
+        return rf_error_set(err, code, "io_uring receive: %s", strerror(-code));
+    }
+    code = try_receive(probe, true);
+    if (code < 0) {
+        return rf_error_set(err, code, "io_uring multishot receive: %s", strerror(-code));
+    }
+    features |= code > 0 ? RF_ENGINE_MULTISHOT_RECEIVE : 0;
+    code = try_multishot_accept(probe);
+    if (code < 0) {
+        return rf_error_set(err, code, "io_uring accept: %s", strerror(-code));
+    }
+    features |= code > 0 ? RF_ENGINE_MULTISHOT_ACCEPT : 0;
+    return (int)(features & ~features_off);
+}
+
+int rf_engine_uring_probe(unsigned features_off, unsigned *ret_features, struct rf_error *err)
+{
+    struct probe probe = {0};
+    unsigned features = RF_ENGINE_DEFER_TASKRUN & ~features_off;
+    int code = rf_uring_init(&probe.ring, PROBE_ENTRIES, features);
+    if (code == -EINVAL && features != 0) { /* Linux before 6.1 */
+        features = 0;
+        code = rf_uring_init(&probe.ring, PROBE_ENTRIES, features);
+    }
+    if (code < 0) {
+        const char *hint = code == -ENOMEM ? " (raise the limit of locked memory)" : "";
+        return rf_error_set(err, code, "io_uring_setup: %s%s", strerror(-code), hint);
+    }
+    code = try_features(&probe, features_off, err);
+    io_uring_queue_exit(&probe.ring);
+    rf_uring_buffers_fini(&probe.buffers);
+    if (code < 0) {
+        return code;
+    }
+    *ret_features = features | (unsigned)code;
+    return 0;
+}
