@@ -17,6 +17,10 @@
       "connections closed for malformed bytes")                                                    \
     X(TOTAL, connections_closed_slow, "connections", "connections closed for not reading replies") \
     X(TOTAL, connections_closed_idle, "connections", "connections closed for being idle")          \
+    X(TOTAL, connections_closed_unknown, "connections",                                            \
+      "connections closed because their first bytes are no protocol of ours")                      \
+    X(TOTAL, connections_closed_memory, "connections",                                             \
+      "connections closed because buffers are at their limit")                                     \
     X(TOTAL, accept_errors, "errors", "accepts that failed: descriptors, memory")                  \
     X(TOTAL, io_errors, "errors", "receives and sends that failed")                                \
     X(TOTAL, bytes_received, "bytes", "bytes received from clients")                               \
@@ -34,6 +38,7 @@
     X(TOTAL, replies_limit, "replies", "replies: a limit of the request")                          \
     X(TOTAL, replies_unsupported, "replies", "replies: unknown operation")                         \
     X(TOTAL, replies_unavailable, "replies", "replies: shutting down")                             \
+    X(TOTAL, sends, "sends", "times that replies were handed to the kernel")                       \
     X(TOTAL, batches, "batches", "batches of requests, one epoch section each")
 
 RF_COUNTERS_STRUCT(rf_server_counters, RF_SERVER_COUNTERS);
