@@ -19,20 +19,19 @@
 enum {
     RF_WORKERS_MAX = 256, /* threads; more cores than this gain nothing for one port */
 
-    /* Connections of one server, all workers together: 65536 idle ones are some 20 MiB, and one
+    /* Connections of one server, all workers together: 65536 idle ones are some 16 MiB, and one
      * descriptor each is what a service may have on common systems. */
     RF_CONNECTIONS_MAX_DEFAULT = 65536,
     RF_CONNECTIONS_MAX = 4 * 1024 * 1024,
 
-    /* Bytes of replies that wait for one reader, the largest single reply included: 65535 members
-     * of 64 bytes each. Who does not read costs no more than this. */
-    RF_OUTPUT_MAX_DEFAULT = 4 * 1024 * 1024,
-    RF_OUTPUT_MAX_LEAST = 64 * 1024, /* several ordinary replies must fit */
-    RF_OUTPUT_MAX = 1024 * 1024 * 1024,
-
     /* A reader that took no byte for this long while replies wait is closed. */
     RF_STALL_TIMEOUT_MS_DEFAULT = 10 * 1000,
 };
+
+/* Bytes of input and output buffers of all connections together: what slow readers and senders can
+ * cost at most. One of them costs no more than some 2 MiB, and usually 128 KiB (net/README.md). */
+#define RF_BUFFERS_SIZE_MAX_DEFAULT ((uint64_t)1 << 30)
+#define RF_BUFFERS_SIZE_MAX_LEAST ((uint64_t)8 << 20) /* of each worker: two largest replies */
 
 /* How the workers do their input and output. */
 enum rf_io {
@@ -52,7 +51,7 @@ struct rf_server_config {
 
     /* 0 means the default above. */
     uint32_t connections_max;
-    uint32_t output_max; /* bytes */
+    uint64_t buffers_size_max; /* bytes */
     uint32_t stall_timeout_ms;
     uint32_t idle_timeout_ms; /* a connection without a byte for so long is closed; 0: never */
 

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/binary.h"
+
+#include <string.h>
+
+#include "core/assert.h"
+#include "core/ring.h"
+
+enum {
+    ERROR_SIZE_MAX = RF_WIRE_HEADER_SIZE + RF_WIRE_ERROR_TEXT_SIZE_MAX,
+    KEYS_AT_ONCE = 64, /* of MATCH_MANY: hashes and slots of so many fit a page of stack */
+};
+
+/* One call of rf_binary_feed. */
+struct run {
+    const struct rf_binary_context *context;
+    const uint8_t *in;
+    size_t in_size;
+    size_t consumed;
+    uint8_t *out;
+    size_t out_size;
+    size_t written;
+    size_t need;
+    struct rf_wire_bytes group_name; /* of the last request, into `in`; empty: none yet */
+    const struct rf_group *group;    /* its group, or NULL */
+};
+
+enum answer {
+    ANSWERED,
+    NO_ROOM, /* run->need is set, nothing is written */
+    CLOSE,
+};
+
+/* A request whose frame is whole. */
+struct request {
+    struct rf_wire_header header;
+    const uint8_t *payload;
+};
+
+static uint8_t *out_at(const struct run *run)
+{
+    return run->out + run->written;
+}
+
+static size_t out_room(const struct run *run)
+{
+    return run->out_size - run->written;
+}
+
+static enum answer no_room(struct run *run, size_t need)
+{
+    run->need = need;
+    return NO_ROOM;
+}
+
+/* Takes the size of an encoded frame, 0 if it did not fit. */
+static enum answer wrote(struct run *run, size_t size, size_t need)
+{
+    if (size == 0) {
+        return no_room(run, need);
+    }
+    run->written += size;
+    return ANSWERED;
+}
+
+static enum answer reply_error(struct run *run, const struct rf_wire_header *header,
+                               enum rf_wire_status status, const char *text)
+{
+    size_t size = rf_wire_error_encode(out_at(run), out_room(run), header->op, status,
+                                       header->request_id, text);
+    return wrote(run, size, ERROR_SIZE_MAX);
+}
+
+/* Clients know which group they asked for; its name could hold any bytes. */
+static enum answer reply_not_found(struct run *run, const struct rf_wire_header *header,
+                                   const struct rf_group *group)
+{
+    const char *text = group == NULL ? "no such group" : "no member of the group is in its ring";
+    enum answer answer = reply_error(run, header, RF_WIRE_NOT_FOUND, text);
+    if (answer == ANSWERED) {
+        rf_counter_add(&run->context->counters->replies_not_found, 1);
+    }
+    return answer;
+}
+
+/* A request that its decoder refused with `code`. */
+static enum answer reply_refused(struct run *run, const struct rf_wire_header *header, int code,
+                                 const struct rf_error *err)
+{
+    struct rf_server_counters *counters = run->context->counters;
+    enum rf_wire_status status = rf_wire_status_of(code);
+    enum answer answer = reply_error(run, header, status, err->text);
+    if (answer != ANSWERED) {
+        return answer;
+    }
+    if (status == RF_WIRE_TOO_LARGE) {
+        rf_counter_add(&counters->replies_limit, 1);
+        return ANSWERED;
+    }
+    rf_counter_add(&counters->replies_malformed, 1);
+    return CLOSE;
+}
+
+/* The group of that name, looked up once for a run of equal names. */
+static const struct rf_group *find_group(struct run *run, struct rf_wire_bytes name)
+{
+    if (name.size != run->group_name.size ||
+        memcmp(name.data, run->group_name.data, name.size) != 0) {
+        run->group_name = name;
+        run->group = rf_catalog_group(run->context->catalog, name.data, name.size);
+    }
+    return run->group;
+}
+
+static bool has_ring(const struct rf_group *group)
+{
+    return group != NULL && group->ring != NULL;
+}
+
+static struct rf_wire_bytes bytes_of(const char *text)
+{
+    return (struct rf_wire_bytes){text, strlen(text)};
+}
+
+static struct rf_wire_owner owner_of(const struct rf_member *member)
+{
+    return (struct rf_wire_owner){.id = bytes_of(member->id), .addr = bytes_of(member->addr)};
+}
+
+/* ---- match ---- */
+
+struct match {
+    const struct rf_group *group; /* NULL, or without a ring: not found */
+    uint64_t hash;
+    struct rf_wire_header header;
+};
+
+/*
+ * Parses the MATCH requests that follow each other in the input, and has their lines of the ring on
+ * the way. Stops before the first that is something else, not whole, or malformed.
+ */
+static size_t parse_matches(struct run *run, struct match matches[RF_BINARY_MATCHES_MAX])
+{
+    const uint8_t *at = run->in + run->consumed;
+    const uint8_t *end = run->in + run->in_size;
+    enum rf_placement placement = run->context->catalog->placement;
+    size_t count = 0;
+    while (count < RF_BINARY_MATCHES_MAX && (size_t)(end - at) >= RF_WIRE_HEADER_SIZE) {
+        struct match *match = &matches[count];
+        struct rf_wire_match_request request = {0};
+        match->header = rf_wire_header_load(at);
+        size_t payload_size = match->header.payload_size;
+        if (match->header.op != RF_WIRE_MATCH ||
+            rf_wire_request_header_check(&match->header, NULL) < 0 ||
+            (size_t)(end - at) - RF_WIRE_HEADER_SIZE < payload_size ||
+            rf_wire_match_request_decode(at + RF_WIRE_HEADER_SIZE, payload_size, &request, NULL) <
+                0) {
+            break;
+        }
+        match->group = find_group(run, request.group);
+        if (has_ring(match->group)) {
+            match->hash = rf_placement_hash(placement, request.key.data, request.key.size);
+            rf_ring_prefetch(match->group->ring, match->hash);
+        }
+        at += RF_WIRE_HEADER_SIZE + payload_size;
+        count++;
+    }
+    return count;
+}
+
+static enum answer answer_match(struct run *run, const struct match *match)
+{
+    if (!has_ring(match->group)) {
+        return reply_not_found(run, &match->header, match->group);
+    }
+    struct rf_wire_owner owner = owner_of(rf_group_owner(match->group, match->hash));
+    size_t size = rf_wire_match_reply_encode(out_at(run), out_room(run), match->header.request_id,
+                                             match->group->version, &owner);
+    return wrote(run, size, RF_WIRE_MATCH_REPLY_SIZE_MAX);
+}
+
+/* Answers the first request, a MATCH, and those that follow it as far as they are MATCHes too. */
+static enum answer answer_matches(struct run *run, const struct request *first)
+{
+    struct match matches[RF_BINARY_MATCHES_MAX];
+    size_t count = parse_matches(run, matches);
+    if (count == 0) {
+        struct rf_error err = {0};
+        struct rf_wire_match_request request;
+        int code = rf_wire_match_request_decode(first->payload, first->header.payload_size,
+                                                &request, &err);
+        RF_ASSERT(code < 0);
+        return reply_refused(run, &first->header, code, &err);
+    }
+    enum answer answer = ANSWERED;
+    size_t answered = 0;
+    while (answered < count) {
+        answer = answer_match(run, &matches[answered]);
+        if (answer != ANSWERED) {
+            break;
+        }
+        run->consumed += RF_WIRE_HEADER_SIZE + matches[answered].header.payload_size;
+        answered++;
+    }
+    rf_counter_add(&run->context->counters->requests_match, answered);
+    rf_counter_add(&run->context->counters->keys_matched, answered);
+    return answer;
+}
+
+static enum answer answer_match_many(struct run *run, const struct request *request)
+{
+    struct rf_wire_match_many_request many;
+    struct rf_error err = {0};
+    int code = rf_wire_match_many_request_decode(request->payload, request->header.payload_size,
+                                                 &many, &err);
+    if (code < 0) {
+        return reply_refused(run, &request->header, code, &err);
+    }
+    const struct rf_group *group = find_group(run, many.group);
+    if (!has_ring(group)) {
+        return reply_not_found(run, &request->header, group);
+    }
+    size_t need = RF_WIRE_OWNERS_REPLY_SIZE_MAX(many.count);
+    struct rf_wire_list list;
+    code = rf_wire_owners_reply_begin(&list, out_at(run), out_room(run), RF_WIRE_MATCH_MANY,
+                                      request->header.request_id, group->version);
+    struct rf_wire_cursor keys = many.keys;
+    while (code == 0 && keys.left > 0) {
+        uint64_t hashes[KEYS_AT_ONCE];
+        uint16_t slots[KEYS_AT_ONCE];
+        struct rf_wire_bytes key;
+        size_t count = 0;
+        while (count < KEYS_AT_ONCE && rf_wire_keys_next(&keys, &key)) {
+            hashes[count++] =
+                rf_placement_hash(run->context->catalog->placement, key.data, key.size);
+        }
+        rf_ring_owner_batch(group->ring, hashes, count, slots);
+        for (size_t i = 0; code == 0 && i < count; i++) {
+            struct rf_wire_owner owner = owner_of(group->by_slot[slots[i]]);
+            code = rf_wire_owners_reply_add(&list, &owner);
+        }
+    }
+    if (code < 0) {
+        return no_room(run, need);
+    }
+    rf_counter_add(&run->context->counters->keys_matched, many.count);
+    return wrote(run, rf_wire_list_end(&list, false), need);
+}
+
+static enum answer answer_owners(struct run *run, const struct request *request)
+{
+    struct rf_wire_owners_request owners;
+    struct rf_error err = {0};
+    int code = rf_wire_owners_request_decode(request->payload, request->header.payload_size,
+                                             &owners, &err);
+    if (code < 0) {
+        return reply_refused(run, &request->header, code, &err);
+    }
+    const struct rf_group *group = find_group(run, owners.group);
+    if (!has_ring(group)) {
+        return reply_not_found(run, &request->header, group);
+    }
+    uint16_t slots[RF_WIRE_OWNERS_MAX];
+    uint64_t hash =
+        rf_placement_hash(run->context->catalog->placement, owners.key.data, owners.key.size);
+    size_t count = rf_ring_owners(group->ring, hash, owners.count, slots);
+    size_t need = RF_WIRE_OWNERS_REPLY_SIZE_MAX(count);
+    struct rf_wire_list list;
+    code = rf_wire_owners_reply_begin(&list, out_at(run), out_room(run), RF_WIRE_OWNERS,
+                                      request->header.request_id, group->version);
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        struct rf_wire_owner owner = owner_of(group->by_slot[slots[i]]);
+        code = rf_wire_owners_reply_add(&list, &owner);
+    }
+    if (code < 0) {
+        return no_room(run, need);
+    }
+    rf_counter_add(&run->context->counters->keys_matched, 1);
+    return wrote(run, rf_wire_list_end(&list, false), need);
+}
+
+/* ---- lists in pages ---- */
+
+static size_t page_room(const struct run *run)
+{
+    size_t room = out_room(run);
+    return room < RF_WIRE_PAGE_SIZE_MAX ? room : RF_WIRE_PAGE_SIZE_MAX;
+}
+
+/*
+ * Ends a page. If it was cut short by the room that happened to be left, it is not written: what a
+ * page holds shall not depend on what was asked before it.
+ */
+static enum answer end_page(struct run *run, struct rf_wire_list *list, bool is_cut)
+{
+    if (is_cut && page_room(run) < RF_WIRE_PAGE_SIZE_MAX) {
+        return no_room(run, RF_WIRE_PAGE_SIZE_MAX);
+    }
+    return wrote(run, rf_wire_list_end(list, is_cut), RF_WIRE_PAGE_SIZE_MAX);
+}
+
+/* The first of `count` sorted names that is greater than `after`. */
+static size_t first_after(const void *array, size_t count, struct rf_wire_bytes after,
+                          const char *(*name_at)(const void *array, size_t index))
+{
+    size_t low = 0;
+    while (low < count) {
+        size_t middle = low + (count - low) / 2;
+        if (rf_wire_bytes_compare(bytes_of(name_at(array, middle)), after) <= 0) {
+            low = middle + 1;
+        } else {
+            count = middle;
+        }
+    }
+    return low;
+}
+
+static const char *member_id_at(const void *array, size_t index)
+{
+    return ((const struct rf_member *)array)[index].id;
+}
+
+static const char *group_name_at(const void *array, size_t index)
+{
+    return ((const struct rf_group *const *)array)[index]->name;
+}
+
+static enum answer answer_members(struct run *run, const struct request *request)
+{
+    struct rf_wire_members_request members;
+    struct rf_error err = {0};
+    int code = rf_wire_members_request_decode(request->payload, request->header.payload_size,
+                                              &members, &err);
+    if (code < 0) {
+        return reply_refused(run, &request->header, code, &err);
+    }
+    const struct rf_group *group = find_group(run, members.group);
+    if (group == NULL) {
+        return reply_not_found(run, &request->header, group);
+    }
+    struct rf_wire_list list;
+    if (rf_wire_members_reply_begin(&list, out_at(run), page_room(run), request->header.request_id,
+                                    group->version, group->digest) < 0) {
+        return no_room(run, RF_WIRE_PAGE_SIZE_MAX);
+    }
+    size_t i = first_after(group->members, group->members_count, members.after, member_id_at);
+    for (; code == 0 && i < group->members_count; i++) {
+        const struct rf_member *member = &group->members[i];
+        const struct rf_wire_member entry = {.owner = owner_of(member),
+                                             .replicas = (uint16_t)member->replicas,
+                                             .state = member->state};
+        code = rf_wire_members_reply_add(&list, &entry);
+    }
+    return end_page(run, &list, code < 0);
+}
+
+static enum answer answer_groups(struct run *run, const struct request *request)
+{
+    const struct rf_catalog *catalog = run->context->catalog;
+    struct rf_wire_bytes after;
+    struct rf_error err = {0};
+    int code =
+        rf_wire_groups_request_decode(request->payload, request->header.payload_size, &after, &err);
+    if (code < 0) {
+        return reply_refused(run, &request->header, code, &err);
+    }
+    struct rf_wire_list list;
+    if (rf_wire_groups_reply_begin(&list, out_at(run), page_room(run), request->header.request_id,
+                                   catalog->version, catalog->digest) < 0) {
+        return no_room(run, RF_WIRE_PAGE_SIZE_MAX);
+    }
+    size_t i = first_after(catalog->groups, catalog->groups_count, after, group_name_at);
+    for (; code == 0 && i < catalog->groups_count; i++) {
+        const struct rf_group *group = catalog->groups[i];
+        const struct rf_wire_group entry = {.name = bytes_of(group->name),
+                                            .members_count = (uint32_t)group->members_count,
+                                            .alive_count = (uint32_t)group->alive_count,
+                                            .version = group->version,
+                                            .digest = group->digest};
+        code = rf_wire_groups_reply_add(&list, &entry);
+    }
+    return end_page(run, &list, code < 0);
+}
+
+/* ---- the others ---- */
+
+static enum answer answer_info(struct run *run, const struct request *request)
+{
+    struct rf_error err = {0};
+    int code = rf_wire_info_request_decode(request->header.payload_size, &err);
+    if (code < 0) {
+        return reply_refused(run, &request->header, code, &err);
+    }
+    size_t size =
+        rf_info_reply_encode(out_at(run), out_room(run), request->header.request_id,
+                             run->context->info, run->context->catalog, run->context->now_ns);
+    return wrote(run, size, RF_INFO_REPLY_SIZE_MAX);
+}
+
+static enum answer answer_ping(struct run *run, const struct request *request)
+{
+    struct rf_error err = {0};
+    size_t payload_size = request->header.payload_size;
+    int code = rf_wire_ping_request_decode(payload_size, &err);
+    if (code < 0) {
+        return reply_refused(run, &request->header, code, &err);
+    }
+    size_t size = rf_wire_frame_encode(out_at(run), out_room(run), RF_WIRE_PING, RF_WIRE_OK,
+                                       request->header.request_id,
+                                       (struct rf_wire_bytes){request->payload, payload_size});
+    return wrote(run, size, RF_WIRE_HEADER_SIZE + payload_size);
+}
+
+static enum answer answer_unknown(struct run *run, const struct request *request)
+{
+    struct rf_error err = {0};
+    (void)rf_error_set(&err, RF_EUNSUPPORTED, "operation %u is unknown, known are 1..%d",
+                       request->header.op, RF_WIRE_PING);
+    enum answer answer = reply_error(run, &request->header, RF_WIRE_UNSUPPORTED, err.text);
+    if (answer == ANSWERED) {
+        rf_counter_add(&run->context->counters->replies_unsupported, 1);
+    }
+    return answer;
+}
+
+struct operation {
+    enum answer (*answer)(struct run *run, const struct request *request);
+    size_t counter_offset; /* in struct rf_server_counters */
+};
+
+#define OPERATION(name)                                                      \
+    {                                                                        \
+        answer_##name, offsetof(struct rf_server_counters, requests_##name), \
+    }
+
+/* MATCH is not among them: it is answered many at once. */
+static const struct operation operations[] = {
+    [RF_WIRE_MATCH_MANY] = OPERATION(match_many),
+    [RF_WIRE_OWNERS] = OPERATION(owners),
+    [RF_WIRE_MEMBERS] = OPERATION(members),
+    [RF_WIRE_GROUPS] = OPERATION(groups),
+    [RF_WIRE_INFO] = OPERATION(info),
+    [RF_WIRE_PING] = OPERATION(ping),
+};
+
+static struct rf_counter *counter_at(struct rf_server_counters *counters, size_t offset)
+{
+    return (struct rf_counter *)(void *)((char *)counters + offset);
+}
+
+static enum answer answer_one(struct run *run, const struct request *request)
+{
+    uint8_t op = request->header.op;
+    enum answer answer;
+    if (op < sizeof(operations) / sizeof(operations[0]) && operations[op].answer != NULL) {
+        answer = operations[op].answer(run, request);
+        if (answer != NO_ROOM) {
+            rf_counter_add(counter_at(run->context->counters, operations[op].counter_offset), 1);
+        }
+    } else {
+        answer = answer_unknown(run, request);
+    }
+    if (answer != NO_ROOM) {
+        run->consumed += RF_WIRE_HEADER_SIZE + request->header.payload_size;
+    }
+    return answer;
+}
+
+/* Answers until the input is used up, the output is full, or the connection is to end. */
+static enum rf_binary_status answer_all(struct run *run)
+{
+    for (;;) {
+        size_t left = run->in_size - run->consumed;
+        if (left < RF_WIRE_HEADER_SIZE) {
+            run->need = RF_WIRE_HEADER_SIZE;
+            return RF_BINARY_MORE;
+        }
+        const uint8_t *frame = run->in + run->consumed;
+        struct request request = {rf_wire_header_load(frame), frame + RF_WIRE_HEADER_SIZE};
+        struct rf_error err = {0};
+        enum answer answer;
+        int code = rf_wire_request_header_check(&request.header, &err);
+        if (code < 0) { /* whatever the reason, where the next frame begins is not to be trusted */
+            answer = reply_refused(run, &request.header, code, &err);
+            answer = answer == ANSWERED ? CLOSE : answer;
+        } else if (left - RF_WIRE_HEADER_SIZE < request.header.payload_size) {
+            run->need = RF_WIRE_HEADER_SIZE + request.header.payload_size;
+            return RF_BINARY_MORE;
+        } else if (request.header.op == RF_WIRE_MATCH) {
+            answer = answer_matches(run, &request);
+        } else {
+            answer = answer_one(run, &request);
+        }
+        if (answer != ANSWERED) {
+            return answer == CLOSE ? RF_BINARY_CLOSE : RF_BINARY_ROOM;
+        }
+    }
+}
+
+/* The preface, once. Returns whether requests may follow. */
+static bool take_preface(struct rf_binary *binary, struct run *run,
+                         enum rf_binary_status *ret_status)
+{
+    struct rf_error err = {0};
+    int code = rf_wire_preface_check(run->in, run->in_size, &err);
+    if (code == 0) {
+        binary->is_preface_seen = true;
+        run->consumed = RF_WIRE_PREFACE_SIZE;
+        return true;
+    }
+    if (code == RF_EMORE) {
+        run->need = RF_WIRE_PREFACE_SIZE;
+        *ret_status = RF_BINARY_MORE;
+        return false;
+    }
+    *ret_status = RF_BINARY_CLOSE;
+    if (code == RF_EVERSION) {
+        const struct rf_wire_header none = {.op = RF_WIRE_NONE};
+        if (reply_error(run, &none, RF_WIRE_UNSUPPORTED, err.text) == NO_ROOM) {
+            *ret_status = RF_BINARY_ROOM;
+        } else {
+            rf_counter_add(&run->context->counters->replies_unsupported, 1);
+        }
+    }
+    return false;
+}
+
+enum rf_binary_status rf_binary_feed(struct rf_binary *binary,
+                                     const struct rf_binary_context *context, const uint8_t *in,
+                                     size_t in_size, uint8_t *out, size_t out_size,
+                                     struct rf_binary_result *ret_result)
+{
+    struct run run = {
+        .context = context, .in = in, .in_size = in_size, .out = out, .out_size = out_size};
+    enum rf_binary_status status = RF_BINARY_CLOSE;
+    if (!binary->is_closed && (binary->is_preface_seen || take_preface(binary, &run, &status))) {
+        status = answer_all(&run);
+    }
+    if (status == RF_BINARY_CLOSE) {
+        binary->is_closed = true;
+        run.consumed = in_size; /* what follows has no meaning any more */
+        run.need = 0;
+    }
+    RF_ASSERT(run.consumed <= in_size && run.written <= out_size);
+    *ret_result = (struct rf_binary_result){
+        .consumed = run.consumed, .written = run.written, .need = run.need};
+    return status;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * info.h - what the INFO operation says of a node: who it is, what it publishes, what it counted.
+ */
+#ifndef RF_NET_INFO_H
+#define RF_NET_INFO_H
+
+#include <stdint.h>
+
+#include "core/catalog.h"
+#include "core/server_counters.h"
+#include "core/wire.h"
+
+enum {
+    /* A frame with every row at its longest: texts are cut at RF_INFO_TEXT_SIZE_MAX. */
+    RF_INFO_REPLY_SIZE_MAX = 16 * 1024,
+    RF_INFO_TEXT_SIZE_MAX = 512, /* a reason or a node's id; both are shorter in practice */
+};
+
+/* Facts that do not change while a server runs. Borrowed strings. */
+struct rf_info_source {
+    const char *program_version;
+    const char *node_id;
+    const char *engine;
+    const char *engine_reason;
+    uint64_t started_ns;
+    uint64_t connections_max;
+    unsigned workers_count;
+    const struct rf_server_counters *const *counters; /* one for each worker */
+};
+
+/*
+ * Writes the reply. Returns the size of the frame, or 0 if it does not fit `out_size`, which
+ * RF_INFO_REPLY_SIZE_MAX always does.
+ * Threads: any; counters are read while their workers count.
+ */
+size_t rf_info_reply_encode(uint8_t *out, size_t out_size, uint32_t request_id,
+                            const struct rf_info_source *source, const struct rf_catalog *catalog,
+                            uint64_t now_ns);
+
+#endif
