@@ -177,7 +177,7 @@ static int parse(const char *text, uint16_t default_port, unsigned port_min,
                  struct rf_host_port *ret, struct rf_error *err)
 {
     char quoted[RF_QUOTE_SIZE];
-    struct parts parts;
+    struct parts parts = {0}; /* gcc -O2 cannot see that rf_error_set returns its code */
     struct rf_host_port host_port = {.port = default_port};
     int code = split(text, &parts, err);
     if (code != 0) {
