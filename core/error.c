@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-int rf_error_set(struct rf_error *err, int code, const char *format, ...)
+#include "core/assert.h"
+
+int rf_error_set_text(struct rf_error *err, int code, const char *format, ...)
 {
+    RF_ASSERT(code < 0);
     if (err != NULL) {
         va_list args;
         va_start(args, format);
@@ -18,8 +21,9 @@ int rf_error_set(struct rf_error *err, int code, const char *format, ...)
     return code;
 }
 
-int rf_error_prefix(struct rf_error *err, int code, const char *format, ...)
+int rf_error_prefix_text(struct rf_error *err, int code, const char *format, ...)
 {
+    RF_ASSERT(code < 0);
     if (err != NULL) {
         char text[RF_ERROR_TEXT_SIZE];
         va_list args;

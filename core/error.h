@@ -34,11 +34,29 @@ struct rf_error {
     char text[RF_ERROR_TEXT_SIZE]; /* NUL-terminated, cut if longer, no newline */
 };
 
-/* Sets `err` (may be NULL) and returns `code`, so that `return rf_error_set(...)` reads well. */
-int rf_error_set(struct rf_error *err, int code, const char *format, ...) RF_PRINTF(3, 4);
+/*
+ * Sets `err` (may be NULL) and returns `code`, which is negative, so that `return
+ * rf_error_set(...)` reads well: rf_error_set(err, -EINVAL, "port %u: allowed 1..65535", port).
+ */
+#define rf_error_set(...) rf_error_is_negative(rf_error_set_text(__VA_ARGS__))
 
-/* Puts "<prefix>: " before the text in `err` (may be NULL) and returns `code`. */
-int rf_error_prefix(struct rf_error *err, int code, const char *format, ...) RF_PRINTF(3, 4);
+/* Puts "<prefix>: " before the text in `err` (may be NULL) and returns `code`, which is negative.
+ */
+#define rf_error_prefix(...) rf_error_is_negative(rf_error_prefix_text(__VA_ARGS__))
+
+/* What the two are made of. */
+int rf_error_set_text(struct rf_error *err, int code, const char *format, ...) RF_PRINTF(3, 4);
+int rf_error_prefix_text(struct rf_error *err, int code, const char *format, ...) RF_PRINTF(3, 4);
+
+/* Compilers and analyzers must see that what failed is not 0: they take what a failed call leaves
+ * alone for unset otherwise. */
+static inline int rf_error_is_negative(int code)
+{
+    if (code >= 0) {
+        __builtin_unreachable(); /* asserted by the two above */
+    }
+    return code;
+}
 
 /* A short text for a code of this project or a negative errno. Threads: any; static storage or
  * thread-local, valid until the thread's next call. */
