@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * driver.h - the node behind gossip.h: what its parts share. Private to driver*.c.
+ *
+ *   driver.c       the thread: waits, turns readiness and time into inputs, outputs into calls
+ *   driver_log.c   what it says, and how often at most
+ *   driver_start.c configuration, start and end
+ *   driver_call.c  what other threads may ask
+ */
+#ifndef RF_GOSSIP_DRIVER_H
+#define RF_GOSSIP_DRIVER_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gossip/events.h"
+#include "gossip/gossip.h"
+#include "gossip/joiner.h"
+#include "gossip/keyring.h"
+#include "gossip/packet.h"
+#include "gossip/serf.h"
+#include "gossip/sockets.h"
+#include "gossip/streams.h"
+
+/* What may be written by others at will is logged so many times a minute; the rest is counted. */
+enum rf_driver_topic {
+    RF_TOPIC_PACKET_REJECTED,
+    RF_TOPIC_SEND_FAILED,
+    RF_TOPIC_RECEIVE_FAILED,
+    RF_TOPIC_STREAM_REJECTED,
+    RF_TOPIC_ACCEPT_FAILED,
+    RF_TOPIC_RESYNC,
+    RF_TOPIC_MEMBER,
+    RF_TOPIC_CONFLICT,
+    RF_TOPIC_NAME_CONTEST,
+    RF_TOPIC_UDP_BROKEN,
+    RF_TOPIC_REFUTE,
+    RF_TOPIC_SUSPECT,
+    RF_TOPIC_PUSH_PULL,
+    RF_TOPIC_LIMIT,
+    RF_TOPICS_COUNT,
+};
+
+struct rf_driver_gate {
+    uint64_t window_end_ns;
+    uint32_t count; /* of lines in this window */
+    uint32_t suppressed_count;
+};
+
+/* An exchange that failed at once, while outputs were being done: reported after them. */
+struct rf_driver_failure {
+    uint64_t exchange_id;
+    int code;
+    const char *text;
+};
+
+struct rf_call; /* driver_call.c */
+
+struct rf_gossip {
+    struct rf_gossip_counters counters; /* written by the gossip thread */
+
+    /* constant once started */
+    struct rf_log log;
+    char name[RF_GOSSIP_OWN_NAME_SIZE_MAX + 1];
+    uint8_t label[RF_GOSSIP_LABEL_SIZE_MAX];
+    struct rf_address advertised;
+    struct rf_address bound;
+    bool has_consumer;
+    pthread_t thread;
+    bool has_thread;
+
+    /* between threads */
+    int wake_fd; /* eventfd: the gossip thread is to look at the following, and at its lookups */
+    atomic_bool stop_wanted;
+    atomic_bool leave_wanted;
+    _Atomic(struct rf_call *) call; /* the one that waits to be done */
+    pthread_mutex_t call_mutex;     /* held by the caller, never by the gossip thread */
+    sem_t left;                     /* posted when the sockets are closed; waiters post it on */
+    struct rf_events events;
+
+    /* the gossip thread's */
+    int epoll_fd;
+    struct rf_gossip_sockets sockets;
+    struct rf_keyring *keyring;
+    struct rf_envelope envelope;
+    struct rf_serf *serf;
+    struct rf_streams *streams;
+    struct rf_joiner joiner;
+    bool is_open; /* the sockets are */
+    bool is_leaving;
+    bool has_left;
+    bool has_lost_name;
+    bool close_wanted;
+    uint64_t accept_resume_ns; /* UINT64_MAX: the listener is watched */
+    uint64_t resync_retry_ns;  /* UINT64_MAX: no list is owed for want of memory */
+    struct rf_driver_gate gates[RF_TOPICS_COUNT];
+    struct rf_driver_failure failures[RF_SWIM_EXCHANGES_MAX];
+    size_t failures_count;
+    struct rf_lzw_workspace workspace;
+    struct rf_packet packet;
+    uint8_t received[RF_PACKET_SIZE_MAX];
+    uint8_t sealed[RF_PACKET_SIZE_MAX];
+};
+
+/* Monotonic, in ns, above 0. */
+uint64_t rf_driver_now_ns(void);
+
+/* Adds sockets and eventfd to the epoll instance, before the thread starts. Returns 0 or -errno. */
+RF_NODISCARD int rf_driver_listen(const struct rf_gossip *gossip);
+
+/* The thread's function; `context` is the node. */
+void *rf_driver_run(void *context);
+
+/* Does what the machine's outputs say. After each input. */
+void rf_driver_outputs(struct rf_gossip *gossip, uint64_t now_ns);
+
+/* Writes to the eventfd. Threads: any. */
+void rf_driver_wake(const struct rf_gossip *gossip);
+
+/* Does the call that waits, if any. Threads: the gossip thread's. */
+void rf_driver_call_handle(struct rf_gossip *gossip, uint64_t now_ns);
+
+/* Encodes tags into a Meta. Returns its size. Errors: -EINVAL a name that is empty or there twice;
+ * RF_ELIMIT more than RF_META_SIZE_MAX bytes. */
+RF_NODISCARD int rf_driver_tags_encode(const struct rf_gossip_tag *tags, size_t tags_count,
+                                       uint8_t meta[RF_META_SIZE_MAX], struct rf_error *err);
+
+/* A line about `topic`, unless there were too many of them. */
+void rf_driver_log(struct rf_gossip *gossip, enum rf_driver_topic topic, enum rf_log_level level,
+                   const char *format, ...) RF_PRINTF(4, 5);
+void rf_driver_log_member(struct rf_gossip *gossip, const struct rf_output *output);
+void rf_driver_log_notice(struct rf_gossip *gossip, const struct rf_output *output);
+
+#endif

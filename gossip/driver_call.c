@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "gossip/driver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "gossip/member_list.h"
+
+/* The gossip thread answers within its longest input, a push/pull of the largest cluster. */
+enum { CALL_TIMEOUT_MS = 5000 };
+
+enum call_kind { CALL_SET_META, CALL_MEMBERS, CALL_STATUS, CALL_SERF_STATS };
+
+/*
+ * What a thread asks of the gossip thread. One at a time: callers queue at a mutex that the gossip
+ * thread never touches, and leave the call in gossip->call. Both hold a reference, since a caller
+ * may give up at its time-out while the gossip thread is just at it.
+ */
+struct rf_call {
+    enum call_kind kind;
+    atomic_int refs;
+    sem_t done;
+    int code;
+    struct rf_error err;
+    union {
+        struct {
+            uint8_t bytes[RF_META_SIZE_MAX];
+            size_t size;
+        } meta;
+        struct rf_gossip_members *members;
+        struct rf_gossip_status status;
+        struct rf_serf_stats serf_stats;
+    };
+};
+
+static struct rf_call *call_new(enum call_kind kind)
+{
+    struct rf_call *call = calloc(1, sizeof(*call));
+    if (call != NULL) {
+        call->kind = kind;
+        atomic_init(&call->refs, 1);
+        sem_init(&call->done, 0, 0);
+    }
+    return call;
+}
+
+static void call_unref(struct rf_call *call)
+{
+    if (atomic_fetch_sub_explicit(&call->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    if (call->kind == CALL_MEMBERS) {
+        rf_gossip_members_free(call->members); /* NULL once the caller has taken them */
+    }
+    sem_destroy(&call->done);
+    free(call);
+}
+
+void rf_driver_wake(const struct rf_gossip *gossip)
+{
+    uint64_t one = 1;
+    (void)!write(gossip->wake_fd, &one, sizeof(one)); /* fails only if it is readable already */
+}
+
+static bool wait_until_posted(sem_t *semaphore, uint32_t timeout_ms)
+{
+    struct timespec deadline;
+    (void)clock_gettime(CLOCK_MONOTONIC, &deadline); /* cannot fail for this clock */
+    deadline.tv_sec += timeout_ms / 1000;
+    deadline.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (deadline.tv_nsec >= 1000000000) {
+        deadline.tv_nsec -= 1000000000;
+        deadline.tv_sec++;
+    }
+    while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &deadline) < 0) {
+        if (errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Hands `call` to the gossip thread and waits for it. Returns what the thread answered. */
+static int call_do(struct rf_gossip *gossip, struct rf_call *call)
+{
+    pthread_mutex_lock(&gossip->call_mutex);
+    atomic_fetch_add_explicit(&call->refs, 1, memory_order_relaxed);
+    struct rf_call *before = atomic_exchange_explicit(&gossip->call, call, memory_order_acq_rel);
+    RF_ASSERT(before == NULL);
+    rf_driver_wake(gossip);
+    bool is_done = wait_until_posted(&call->done, CALL_TIMEOUT_MS);
+    if (!is_done && atomic_exchange_explicit(&gossip->call, NULL, memory_order_acq_rel) == call) {
+        call_unref(call); /* not begun: it is ours again */
+    }
+    pthread_mutex_unlock(&gossip->call_mutex);
+    return is_done ? call->code : -ETIMEDOUT;
+}
+
+/* ---- the gossip thread's side ---- */
+
+static void status_fill(const struct rf_gossip *gossip, struct rf_gossip_status *ret_status)
+{
+    size_t alive_count = rf_serf_alive_count(gossip->serf);
+    *ret_status = (struct rf_gossip_status){
+        .joined = gossip->is_open && alive_count > 1,
+        .left = gossip->has_left,
+        .name_lost = gossip->has_lost_name,
+        .members_count = rf_serf_members_count(gossip->serf),
+        .alive_count = alive_count,
+        .join_rounds_count = gossip->joiner.rounds_count,
+    };
+    memcpy(ret_status->join_error, gossip->joiner.error, sizeof(ret_status->join_error));
+}
+
+void rf_driver_call_handle(struct rf_gossip *gossip, uint64_t now_ns)
+{
+    struct rf_call *call = atomic_exchange_explicit(&gossip->call, NULL, memory_order_acq_rel);
+    if (call == NULL) {
+        return;
+    }
+    switch (call->kind) {
+    case CALL_SET_META:
+        call->code = !gossip->is_open || gossip->is_leaving
+                         ? rf_error_set(&call->err, -ESHUTDOWN, "gossip: the node has left")
+                         : rf_serf_set_meta(gossip->serf, now_ns, call->meta.bytes, call->meta.size,
+                                            &call->err);
+        if (gossip->is_open) {
+            rf_driver_outputs(gossip, now_ns);
+        }
+        break;
+    case CALL_MEMBERS:
+        call->members = rf_member_list_new(gossip->serf);
+        call->code = call->members == NULL ? -ENOMEM : 0;
+        break;
+    case CALL_STATUS:
+        status_fill(gossip, &call->status);
+        break;
+    case CALL_SERF_STATS:
+        rf_serf_get_stats(gossip->serf, &call->serf_stats);
+        break;
+    }
+    sem_post(&call->done);
+    call_unref(call);
+}
+
+/* ---- the caller's side ---- */
+
+int rf_gossip_set_tags(struct rf_gossip *gossip, const struct rf_gossip_tag *tags,
+                       size_t tags_count, struct rf_error *err)
+{
+    struct rf_call *call = call_new(CALL_SET_META);
+    if (call == NULL) {
+        return rf_error_set(err, -ENOMEM, "gossip: memory for tags");
+    }
+    int code = rf_driver_tags_encode(tags, tags_count, call->meta.bytes, err);
+    if (code >= 0) {
+        call->meta.size = (size_t)code;
+        code = call_do(gossip, call);
+        if (code == -ETIMEDOUT) {
+            (void)rf_error_set(err, code, "gossip: the thread did not take the tags within %d ms",
+                               CALL_TIMEOUT_MS);
+        } else if (code < 0) {
+            (void)rf_error_set(err, code, "%s", call->err.text);
+        }
+    }
+    call_unref(call);
+    return code;
+}
+
+int rf_gossip_members(struct rf_gossip *gossip, struct rf_gossip_members **ret_members)
+{
+    struct rf_call *call = call_new(CALL_MEMBERS);
+    if (call == NULL) {
+        return -ENOMEM;
+    }
+    int code = call_do(gossip, call);
+    if (code == 0) {
+        *ret_members = call->members;
+        call->members = NULL;
+    }
+    call_unref(call);
+    return code;
+}
+
+int rf_gossip_get_status(struct rf_gossip *gossip, struct rf_gossip_status *ret_status)
+{
+    struct rf_call *call = call_new(CALL_STATUS);
+    if (call == NULL) {
+        return -ENOMEM;
+    }
+    int code = call_do(gossip, call);
+    if (code == 0) {
+        *ret_status = call->status;
+    }
+    call_unref(call);
+    return code;
+}
+
+int rf_gossip_get_serf_stats(struct rf_gossip *gossip, struct rf_serf_stats *ret_stats)
+{
+    struct rf_call *call = call_new(CALL_SERF_STATS);
+    if (call == NULL) {
+        return -ENOMEM;
+    }
+    int code = call_do(gossip, call);
+    if (code == 0) {
+        *ret_stats = call->serf_stats;
+    }
+    call_unref(call);
+    return code;
+}
+
+int rf_gossip_leave(struct rf_gossip *gossip, uint32_t timeout_ms)
+{
+    atomic_store_explicit(&gossip->leave_wanted, true, memory_order_release);
+    rf_driver_wake(gossip);
+    if (!wait_until_posted(&gossip->left, timeout_ms)) {
+        return -ETIMEDOUT;
+    }
+    sem_post(&gossip->left); /* for the next who waits */
+    return 0;
+}
+
+int rf_gossip_event_fd(const struct rf_gossip *gossip)
+{
+    return gossip->events.event_fd;
+}
+
+struct rf_gossip_event *rf_gossip_event_next(struct rf_gossip *gossip)
+{
+    bool asks = false;
+    struct rf_gossip_event *event = rf_events_take(&gossip->events, &asks);
+    if (asks) {
+        rf_driver_wake(gossip);
+    }
+    return event;
+}

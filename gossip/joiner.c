@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+#include "gossip/joiner.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/assert.h"
+
+int rf_joiner_init(struct rf_joiner *joiner, const char *const *seeds, size_t seeds_count,
+                   struct rf_error *err)
+{
+    *joiner = (struct rf_joiner){.next_ns = UINT64_MAX, .pause_ns = RF_JOIN_PAUSE_MIN_NS};
+    if (seeds_count == 0) {
+        return 0;
+    }
+    if (seeds_count > RF_GOSSIP_SEEDS_MAX) {
+        return rf_error_set(err, RF_ELIMIT, "gossip: %zu seeds to join, allowed 0..%d", seeds_count,
+                            RF_GOSSIP_SEEDS_MAX);
+    }
+    joiner->seeds = calloc(seeds_count, sizeof(joiner->seeds[0]));
+    if (joiner->seeds == NULL) {
+        return rf_error_set(err, -ENOMEM, "gossip: memory for %zu seeds", seeds_count);
+    }
+    joiner->seeds_count = seeds_count;
+    for (size_t i = 0; i < seeds_count; i++) {
+        struct rf_host_port *host_port = &joiner->seeds[i].host_port;
+        int code = rf_host_port_parse(seeds[i], RF_GOSSIP_PORT_DEFAULT, host_port, err);
+        if (code < 0) {
+            return rf_error_prefix(err, code, "gossip: seed to join");
+        }
+        if (host_port->host[0] == '\0') {
+            strcpy(host_port->host, "127.0.0.1"); /* ":7370": a node on this machine */
+        }
+    }
+    return 0;
+}
+
+void rf_joiner_fini(struct rf_joiner *joiner)
+{
+    for (size_t i = 0; i < joiner->seeds_count; i++) {
+        rf_lookup_free(joiner->seeds[i].lookup);
+    }
+    free(joiner->seeds);
+    joiner->seeds = NULL;
+    joiner->seeds_count = 0;
+}
+
+void rf_joiner_begin(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_address *advertised,
+                     const struct rf_address *bound, int wake_fd, const struct rf_log *log,
+                     struct rf_gossip_counters *counters, uint64_t seed)
+{
+    joiner->own[0] = *advertised;
+    joiner->own[1] = *bound;
+    joiner->wake_fd = wake_fd;
+    joiner->log = log;
+    joiner->counters = counters;
+    joiner->random.state = seed;
+    joiner->next_ns = joiner->seeds_count == 0 ? UINT64_MAX : now_ns;
+}
+
+/* Between three quarters and five quarters of the pause, which doubles for the next time. */
+static uint64_t pause_next(struct rf_joiner *joiner)
+{
+    uint64_t pause_ns = joiner->pause_ns;
+    joiner->pause_ns = pause_ns * 2 < RF_JOIN_PAUSE_MAX_NS ? pause_ns * 2 : RF_JOIN_PAUSE_MAX_NS;
+    return pause_ns * 3 / 4 + rf_random_below(&joiner->random, pause_ns / 2);
+}
+
+/* Logs a seed's failure when it begins to fail, not each time: rounds go on for ever. */
+static void seed_failed(struct rf_joiner *joiner, struct rf_seed *seed, const char *why)
+{
+    snprintf(joiner->error, sizeof(joiner->error), "%s:%u: %s", seed->host_port.host,
+             (unsigned)seed->host_port.port, why);
+    rf_log(joiner->log, seed->is_failing ? RF_LOG_DEBUG : RF_LOG_WARN,
+           "join_failed seed=%s:%u error=\"%s\" next=\"trying again until it works\"",
+           seed->host_port.host, (unsigned)seed->host_port.port, why);
+    seed->is_failing = true;
+}
+
+static bool is_own(const struct rf_joiner *joiner, const struct rf_address *address)
+{
+    return rf_address_equal(address, &joiner->own[0]) || rf_address_equal(address, &joiner->own[1]);
+}
+
+/* The lookup is done: joins what it gave. */
+static void seed_resolved(struct rf_joiner *joiner, struct rf_seed *seed, uint64_t now_ns,
+                          struct rf_serf *serf)
+{
+    struct rf_address found[RF_LOOKUP_ADDRESSES_MAX];
+    struct rf_error err = {0};
+    int count = rf_lookup_take(seed->lookup, found, &err);
+    if (count == -EINPROGRESS) {
+        return;
+    }
+    rf_lookup_free(seed->lookup);
+    seed->lookup = NULL;
+    seed->state = RF_SEED_IDLE;
+    if (count < 0) {
+        seed_failed(joiner, seed, err.text);
+        return;
+    }
+    struct rf_address addresses[RF_LOOKUP_ADDRESSES_MAX];
+    size_t addresses_count = 0;
+    for (int i = 0; i < count; i++) {
+        if (!is_own(joiner, &found[i])) {
+            addresses[addresses_count++] = found[i];
+        }
+    }
+    if (addresses_count == 0) {
+        return; /* it is this node: a list of all registries may well be given to each of them */
+    }
+    int code = rf_serf_join(serf, now_ns, addresses, addresses_count, &seed->join_id, &err);
+    if (code < 0) {
+        seed_failed(joiner, seed, err.text);
+        return;
+    }
+    seed->state = RF_SEED_JOINING;
+}
+
+static void round_begin(struct rf_joiner *joiner)
+{
+    joiner->is_in_round = true;
+    joiner->has_success = false;
+    joiner->is_settled = false;
+    joiner->next_ns = UINT64_MAX;
+    joiner->error[0] = '\0';
+    joiner->rounds_count++;
+    rf_counter_add(&joiner->counters->join_rounds, 1);
+    for (size_t i = 0; i < joiner->seeds_count; i++) {
+        struct rf_seed *seed = &joiner->seeds[i];
+        struct rf_error err = {0};
+        RF_ASSERT(seed->lookup == NULL);
+        seed->has_success = false;
+        if (rf_lookup_start(&seed->host_port, joiner->wake_fd, &seed->lookup, &err) < 0) {
+            seed_failed(joiner, seed, err.text);
+        } else {
+            seed->state = RF_SEED_RESOLVING;
+        }
+    }
+}
+
+/* Ends the round when no seed is busy any more. */
+static void round_end(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf)
+{
+    for (size_t i = 0; i < joiner->seeds_count; i++) {
+        if (joiner->seeds[i].state != RF_SEED_IDLE) {
+            return;
+        }
+    }
+    joiner->is_in_round = false;
+    /* A success may have been with ourselves, under an address that we do not know to be ours. */
+    if (joiner->has_success && rf_serf_alive_count(serf) > 1) {
+        joiner->is_settled = true;
+        joiner->pause_ns = RF_JOIN_PAUSE_MIN_NS;
+        joiner->error[0] = '\0';
+        return;
+    }
+    if (joiner->error[0] == '\0') {
+        snprintf(joiner->error, sizeof(joiner->error), "every seed is this node itself");
+    }
+    joiner->next_ns = now_ns + pause_next(joiner);
+}
+
+void rf_joiner_tick(struct rf_joiner *joiner, uint64_t now_ns, struct rf_serf *serf)
+{
+    if (joiner->is_settled && rf_serf_alive_count(serf) == 1) {
+        rf_log(joiner->log, RF_LOG_WARN,
+               "alone seeds=%zu next=\"no other member is alive: joining again\"",
+               joiner->seeds_count);
+        joiner->is_settled = false;
+        joiner->next_ns = now_ns + pause_next(joiner);
+    }
+    if (!joiner->is_in_round && now_ns >= joiner->next_ns) {
+        round_begin(joiner);
+    }
+    if (!joiner->is_in_round) {
+        return;
+    }
+    for (size_t i = 0; i < joiner->seeds_count; i++) {
+        if (joiner->seeds[i].state == RF_SEED_RESOLVING) {
+            seed_resolved(joiner, &joiner->seeds[i], now_ns, serf);
+        }
+    }
+    round_end(joiner, now_ns, serf);
+}
+
+/* One address of the seed has let us join, or not. */
+static void address_done(struct rf_joiner *joiner, struct rf_seed *seed, const struct rf_serf *serf,
+                         const struct rf_output *output)
+{
+    char address[RF_ADDRESS_TEXT_SIZE];
+    rf_address_format(&output->address, address);
+    if (output->code < 0) {
+        snprintf(joiner->error, sizeof(joiner->error), "%s: %s", address,
+                 output->text != NULL ? output->text : rf_strerror(output->code));
+        return;
+    }
+    rf_log(joiner->log, RF_LOG_INFO, "joined seed=%s:%u address=%s members=%zu",
+           seed->host_port.host, (unsigned)seed->host_port.port, address,
+           rf_serf_members_count(serf));
+    seed->has_success = true;
+    seed->is_failing = false;
+    joiner->has_success = true;
+}
+
+/* All addresses of the seed are done. Those that failed do not matter if one has worked. */
+static void seed_done(struct rf_joiner *joiner, struct rf_seed *seed)
+{
+    seed->state = RF_SEED_IDLE;
+    if (!seed->has_success) {
+        char why[RF_ERROR_TEXT_SIZE];
+        snprintf(why, sizeof(why), "%s", joiner->error);
+        seed_failed(joiner, seed, why);
+    }
+}
+
+void rf_joiner_result(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf,
+                      const struct rf_output *output)
+{
+    for (size_t i = 0; i < joiner->seeds_count; i++) {
+        struct rf_seed *seed = &joiner->seeds[i];
+        if (seed->state != RF_SEED_JOINING || seed->join_id != output->join_id) {
+            continue;
+        }
+        address_done(joiner, seed, serf, output);
+        if (output->pending_count == 0) {
+            seed_done(joiner, seed);
+            round_end(joiner, now_ns, serf);
+        }
+        return;
+    }
+}
+
+uint64_t rf_joiner_deadline_ns(const struct rf_joiner *joiner)
+{
+    /* A round under way is driven by its lookups and exchanges, which wake the thread. */
+    return joiner->is_in_round ? UINT64_MAX : joiner->next_ns;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * joiner.h - keeps trying the seeds until one has let us join, and again whenever we are alone.
+ *
+ * A round tries all seeds, each resolved anew. A round without success is followed by a pause that
+ * doubles from one second to half a minute, with jitter, so that a cluster that starts at once does
+ * not knock in step.
+ * Threads: the gossip thread's. Never blocks: names are resolved by resolver.h.
+ */
+#ifndef RF_GOSSIP_JOINER_H
+#define RF_GOSSIP_JOINER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/address.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/random.h"
+#include "gossip/gossip.h"
+#include "gossip/output.h"
+#include "gossip/resolver.h"
+#include "gossip/serf.h"
+
+#define RF_JOIN_PAUSE_MIN_NS UINT64_C(1000000000)
+#define RF_JOIN_PAUSE_MAX_NS UINT64_C(30000000000) /* serf's retry interval */
+
+enum rf_seed_state {
+    RF_SEED_IDLE, /* done for this round */
+    RF_SEED_RESOLVING,
+    RF_SEED_JOINING,
+};
+
+struct rf_seed {
+    struct rf_host_port host_port;
+    enum rf_seed_state state;
+    bool is_failing;  /* it failed the last time: was logged, is not again */
+    bool has_success; /* one of its addresses has let us join, in this round */
+    struct rf_lookup *lookup;
+    uint64_t join_id;
+};
+
+struct rf_joiner {
+    struct rf_seed *seeds; /* owned */
+    size_t seeds_count;
+    int wake_fd;              /* written to when a name was resolved */
+    struct rf_address own[2]; /* advertised, bound: not to be joined */
+    const struct rf_log *log; /* borrowed */
+    struct rf_gossip_counters *counters;
+    struct rf_random random;
+    bool is_in_round;
+    bool has_success;  /* in this round */
+    bool is_settled;   /* a round has succeeded, and we were not alone since */
+    uint64_t next_ns;  /* of the next round; UINT64_MAX: none is due */
+    uint64_t pause_ns; /* after the next failure, before jitter */
+    uint64_t rounds_count;
+    char error[RF_ERROR_TEXT_SIZE]; /* of the last round; empty: it succeeded */
+};
+
+/* Copies the seeds. Errors: -EINVAL names the seed; RF_ELIMIT; -ENOMEM. Ends by fini in any case.
+ */
+RF_NODISCARD int rf_joiner_init(struct rf_joiner *joiner, const char *const *seeds,
+                                size_t seeds_count, struct rf_error *err);
+void rf_joiner_fini(struct rf_joiner *joiner);
+
+/* Sets what was not known at init, and makes the first round due. */
+void rf_joiner_begin(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_address *advertised,
+                     const struct rf_address *bound, int wake_fd, const struct rf_log *log,
+                     struct rf_gossip_counters *counters, uint64_t seed);
+
+/* Does what is due: starts rounds, takes resolved names, joins. After each wake and deadline. */
+void rf_joiner_tick(struct rf_joiner *joiner, uint64_t now_ns, struct rf_serf *serf);
+
+/* An RF_OUTPUT_JOIN_RESULT came. */
+void rf_joiner_result(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf,
+                      const struct rf_output *output);
+
+uint64_t rf_joiner_deadline_ns(const struct rf_joiner *joiner); /* UINT64_MAX: none */
+
+#endif
