@@ -4,7 +4,9 @@
  * workers read. Immutable; groups that did not change are shared with the catalog before.
  *
  * The roster is the writer's side: a mutable table of members from which the next catalog is
- * committed. One thread (the publisher) owns the roster and frees retired catalogs.
+ * committed. One thread (the publisher) owns the roster and frees retired catalogs: what catalogs
+ * share is counted without atomics. Versions, digests and lifetimes are explained in
+ * core/CATALOG.md.
  */
 #ifndef RF_CORE_CATALOG_H
 #define RF_CORE_CATALOG_H
@@ -20,11 +22,13 @@
 enum {
     RF_GROUPS_MAX = 65536,   /* bounds the name table; a group costs at least one gossip member */
     RF_MEMBERS_MAX = 262144, /* of all groups, remembered ones included: four full rings */
+    RF_POINTS_MAX = 4 * RF_RING_POINTS_MAX, /* of all rings: four full ones, about 5 GiB */
 };
 
 /* One group at one moment. */
 struct rf_group {
     const char *name;
+    size_t name_size; /* bytes, without the NUL */
     uint64_t version; /* of the catalog in which it last changed, on this node */
     uint64_t digest;  /* order-independent, of its members in the ring: equal on all nodes */
     const struct rf_ring *ring;      /* NULL: no member is in the ring */
@@ -62,7 +66,15 @@ static inline const struct rf_catalog *rf_catalog_of(const struct rf_published *
     return (const struct rf_catalog *)published;
 }
 
-struct rf_roster;
+/* Frees a catalog that was never published; NULL is allowed. Threads: the writer's. */
+void rf_catalog_free(struct rf_catalog *catalog);
+
+/* Asserts every invariant of `catalog`, digests included, but not those of its rings. O(members):
+ * for tests and debug builds. Threads: any, in a section. */
+void rf_catalog_check(const struct rf_catalog *catalog);
+void rf_group_check(const struct rf_group *group, enum rf_placement placement);
+
+struct rf_roster; /* private to roster.c */
 
 RF_NODISCARD int rf_roster_new(enum rf_placement placement, struct rf_roster **ret_roster,
                                struct rf_error *err);
@@ -71,8 +83,8 @@ void rf_roster_free(struct rf_roster *roster); /* catalogs live on */
 /*
  * Inserts or replaces the member of that id, in whatever group it was. Strings are copied.
  * Returns 1 if something changed, 0 if it was so already.
- * Errors: RF_ELIMIT a limit above, or the ring's; -EINVAL a member that rf_member_from_tags would
- *         refuse; -ENOMEM. The roster is as before.
+ * Errors: RF_ELIMIT a limit above, or the ring's; -EINVAL a member that rf_member_check refuses;
+ *         -ENOMEM. The roster is as before: a member that was known stays what it was.
  */
 RF_NODISCARD int rf_roster_put(struct rf_roster *roster, const struct rf_member *member,
                                struct rf_error *err);
@@ -80,20 +92,26 @@ RF_NODISCARD int rf_roster_put(struct rf_roster *roster, const struct rf_member 
 /* Forgets the member of that id. Returns 1 if there was one, else 0. */
 int rf_roster_remove(struct rf_roster *roster, const char *id);
 
+/* Members in it, remembered ones included. */
+size_t rf_roster_members_count(const struct rf_roster *roster);
+
 /*
- * For resync: forgets every member that no rf_roster_put has named since rf_roster_mark.
- * rf_roster_sweep returns how many were forgotten.
+ * For resync: forgets every member that no rf_roster_put has named since rf_roster_mark; one that
+ * was refused for a limit or for want of memory has named it too. rf_roster_sweep returns how many
+ * were forgotten.
  */
 void rf_roster_mark(struct rf_roster *roster);
 size_t rf_roster_sweep(struct rf_roster *roster);
 
 /*
- * Makes the next catalog: groups touched since the last commit are rebuilt (their ring updated from
- * the one before), the others shared. *ret_catalog is NULL if nothing changed. The first commit
- * always makes one.
+ * Makes the next catalog: groups touched since the last commit are rebuilt, the others shared. The
+ * ring of a touched group is updated from the one before if a member or a weight in it changed,
+ * and shared if only addresses or states did. *ret_catalog is NULL if nothing changed. The first
+ * commit always makes one.
  *
- * Ownership: the caller owns it and hands it to rf_publish.
+ * Ownership: the caller owns it and hands it to rf_publish. It may outlive the roster.
  * Errors:    -ENOMEM; the changes stay pending, a later commit may succeed.
+ * Cost:      O(groups), plus O(members) and a copy of the ring for each touched group.
  */
 RF_NODISCARD int rf_roster_commit(struct rf_roster *roster, struct rf_catalog **ret_catalog,
                                   struct rf_error *err);
