@@ -542,6 +542,7 @@ enum rf_binary_status rf_binary_feed(struct rf_binary *binary,
         run.need = 0;
     }
     RF_ASSERT(run.consumed <= in_size && run.written <= out_size);
+    RF_ASSERT(status != RF_BINARY_ROOM || run.need > out_size - run.written); /* so it will help */
     *ret_result = (struct rf_binary_result){
         .consumed = run.consumed, .written = run.written, .need = run.need};
     return status;

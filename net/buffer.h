@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 enum {
-    RF_BUFFER_SMALL_SIZE = 4 * 1024, /* with its head: a page */
-    RF_BUFFER_LARGE_SIZE = 64 * 1024,
+    RF_BUFFER_SMALL_SIZE = 4 * 1024,       /* with its head: a page */
+    RF_BUFFER_LARGE_SIZE = 64 * 1024 + 64, /* with its head: the largest page of a list */
     RF_BUFFERS_SPARE_MAX = 64, /* of each of both sizes, kept for the next: 4 MiB a worker */
 };
 

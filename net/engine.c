@@ -10,7 +10,7 @@ const char *rf_engine_kind_name(enum rf_engine_kind kind)
 {
     switch (kind) {
     case RF_ENGINE_URING:
-        return "io_uring";
+        return "uring";
     case RF_ENGINE_EPOLL:
         return "epoll";
     }

@@ -99,7 +99,7 @@ struct rf_engine {
     int wake_fd; /* an eventfd */
 };
 
-/* "io_uring", "epoll". */
+/* "uring", "epoll". */
 const char *rf_engine_kind_name(enum rf_engine_kind kind);
 
 /*

@@ -84,7 +84,7 @@ RF_NODISCARD int rf_server_start(const struct rf_server_config *config,
 /* The port that it listens on, also where the configuration said 0. */
 uint16_t rf_server_port(const struct rf_server *server);
 
-/* "io_uring" or "epoll"; and why that one, for logs and `info`. Lifetime: the server's. */
+/* "uring" or "epoll"; and why that one, for logs and `info`. Lifetime: the server's. */
 const char *rf_server_engine_name(const struct rf_server *server);
 const char *rf_server_engine_reason(const struct rf_server *server);
 

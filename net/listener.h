@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * listener.h - the listening sockets of one port, one for each worker.
+ */
+#ifndef RF_NET_LISTENER_H
+#define RF_NET_LISTENER_H
+
+#include <stdint.h>
+
+#include "core/error.h"
+
+enum {
+    /* Connections that wait to be accepted, for each worker; the system may allow fewer
+     * (net.core.somaxconn, 4096 by default). */
+    RF_LISTENER_BACKLOG = 4096,
+    /* A peer that vanished without a word is found by keep-alive probes: after 60 s of silence
+     * every 10 s, six times, the connection is closed after two minutes. */
+    RF_LISTENER_KEEPALIVE_IDLE_S = 60,
+    RF_LISTENER_KEEPALIVE_INTERVAL_S = 10,
+    RF_LISTENER_KEEPALIVE_PROBES = 6,
+};
+
+/*
+ * Opens `count` sockets on "HOST:PORT"; the kernel spreads connections over them. They share
+ * the port with each other, never with another process, not even with one that would share it.
+ *
+ * Ownership: descriptors are the caller's; -1 where there is none.
+ * Errors:    -EINVAL, -EHOSTUNREACH the address; -EADDRINUSE, -EACCES, ...: "cannot listen on ...".
+ * Cost:      may block to resolve a host name.
+ */
+RF_NODISCARD int rf_listeners_open(const char *addr, int *fds, unsigned count, uint16_t *ret_port,
+                                   struct rf_error *err);
+
+#endif
