@@ -155,7 +155,7 @@ int rf_ring_new(enum rf_placement placement, const struct rf_ring_member *member
     *ring = (struct rf_ring){
         .lines = (void *)(block + layout.lines),
         .lines_count = lines_count,
-        .form = rf_ring_best_form(),
+        .form = rf_ring_form_best(),
         .placement = placement,
         .offsets = (void *)(block + layout.offsets),
         .hashes = (void *)(block + layout.hashes),

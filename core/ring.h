@@ -112,6 +112,7 @@ enum rf_ring_form { RF_RING_SCALAR, RF_RING_SSE2, RF_RING_AVX2 };
 
 /* "scalar", "sse2", "avx2". */
 const char *rf_ring_form_name(enum rf_ring_form form);
+enum rf_ring_form rf_ring_form_best(void);
 enum rf_ring_form rf_ring_form(const struct rf_ring *ring);
 
 /* For tests and benches, before other threads see `ring`: makes it use `form`. False, and nothing

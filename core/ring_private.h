@@ -103,6 +103,4 @@ RF_NODISCARD int rf_ring_refuse_twins(const struct rf_ring *ring, size_t first, 
 /* Line k as the cold arrays say it must be. Its neighbours' points must be placed. */
 void rf_ring_line_make(const struct rf_ring *ring, uint64_t k, struct rf_ring_line *ret_line);
 
-enum rf_ring_form rf_ring_best_form(void);
-
 #endif
