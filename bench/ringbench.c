@@ -127,7 +127,9 @@ static const struct {
     [METHOD_LINE] = {"line", run_line, run_line_batch},
 };
 
-/* NAN where a column does not apply. */
+/* Where a column does not apply; NAN itself is a float. */
+static const double none = (double)NAN;
+
 struct result {
     double ns_single, ns_batch, bytes_per_point, build_ms, add_ms, memcpy_ms, max_over_mean;
 };
@@ -225,8 +227,7 @@ static void measure_lookups(struct subject *subject, const char *set, const stru
     }
     for (size_t m = 0; m < METHODS_COUNT; m++) {
         results[m].ns_single = median(single[m], plan->rounds);
-        results[m].ns_batch =
-            methods[m].run_batch != NULL ? median(batch[m], plan->rounds) : (double)NAN;
+        results[m].ns_batch = methods[m].run_batch != NULL ? median(batch[m], plan->rounds) : none;
     }
 }
 
@@ -325,7 +326,7 @@ static int measure_set(uint32_t members_count, uint32_t replicas, const struct p
     char set[32];
     (void)snprintf(set, sizeof(set), "%u x %u", members_count, replicas);
     for (size_t m = 0; m < METHODS_COUNT; m++) {
-        results[m] = (struct result){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+        results[m] = (struct result){none, none, none, none, none, none, none};
     }
     struct subject subject = {0};
     char(*ids)[ID_SIZE] = calloc(members_count, sizeof(ids[0]));
