@@ -228,7 +228,11 @@ REGFAST_API int regfast_register(const struct regfast_register_options *options,
                                  struct regfast_registration **ret_registration, char *errbuf,
                                  size_t errbuf_size);
 
-/* Waits until the first join has succeeded. Errors: -ETIMEDOUT not yet. */
+/* What clients are given: the option `addr`, with the host that was chosen if it had none.
+ * Lifetime: the registration's. */
+REGFAST_API const char *regfast_registration_addr(const struct regfast_registration *registration);
+
+/* Waits until the first join has succeeded. Errors: -ETIMEDOUT not yet; -ESHUTDOWN it has left. */
 REGFAST_API int regfast_registration_wait(struct regfast_registration *registration,
                                           uint32_t timeout_ms);
 

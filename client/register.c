@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/regfast.h"
+#include "core/address.h"
+#include "core/error.h"
+#include "core/member.h"
+#include "gossip/gossip.h"
+
+enum {
+    REGISTRIES_TEXT_MAX = 16 * 1024, /* RF_GOSSIP_SEEDS_MAX names of full length */
+    WAIT_STEP_MS = 10,               /* how late a wait may notice the join */
+    ADDR_SIZE = RF_NAME_SIZE_MAX + 1,
+};
+
+#define BIND_DEFAULT ":7370"
+
+struct regfast_registration {
+    struct rf_gossip *gossip; /* NULL once it has left */
+    char addr[ADDR_SIZE];
+};
+
+static int report(int code, const struct rf_error *err, char *errbuf, size_t errbuf_size)
+{
+    if (code < 0 && errbuf != NULL && errbuf_size > 0) {
+        (void)snprintf(errbuf, errbuf_size, "%s",
+                       err->text[0] != '\0' ? err->text : rf_strerror(code));
+    }
+    return code;
+}
+
+static int read_options(const struct regfast_register_options *options,
+                        struct regfast_register_options *ret, struct rf_error *err)
+{
+    if (options == NULL) {
+        return rf_error_set(err, -EINVAL, "the options are NULL");
+    }
+    /* Grows with the first field that is added. */
+    const size_t size_min = sizeof(*options);
+    if (options->size < size_min) {
+        return rf_error_set(err, -EINVAL, "options of size %zu: at least %zu expected",
+                            options->size, size_min);
+    }
+    const unsigned char *bytes = (const unsigned char *)options;
+    for (size_t i = sizeof(*ret); i < options->size; i++) {
+        if (bytes[i] != 0) {
+            return rf_error_set(err, -EINVAL,
+                                "options of size %zu: set beyond the %zu bytes that this library "
+                                "knows",
+                                options->size, sizeof(*ret));
+        }
+    }
+    *ret = *options;
+    return 0;
+}
+
+static bool is_any_host(const char *host)
+{
+    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+/* What clients are given: verbatim, but nobody can connect to an empty host. */
+static int addr_set(const char *addr, char *ret_addr, struct rf_error *err)
+{
+    struct rf_host_port host_port;
+    int code = addr == NULL ? rf_error_set(err, -EINVAL, "no addr: expected HOST:PORT")
+                            : rf_host_port_parse(addr, 0, &host_port, err);
+    if (code < 0) {
+        return rf_error_prefix(err, code, "addr");
+    }
+    if (is_any_host(host_port.host)) {
+        struct rf_address address;
+        rf_address_first_private(&address);
+        address.port = host_port.port;
+        (void)rf_address_format(&address, ret_addr);
+        return 0;
+    }
+    if (strlen(addr) > RF_NAME_SIZE_MAX) {
+        return rf_error_set(err, -EINVAL, "addr of %zu bytes, allowed 1..%d", strlen(addr),
+                            RF_NAME_SIZE_MAX);
+    }
+    strcpy(ret_addr, addr);
+    return 0;
+}
+
+/* Splits "HOST:PORT,HOST:PORT" in place. Returns how many there are. */
+static int registries_split(char *text, const char *seeds[RF_GOSSIP_SEEDS_MAX],
+                            struct rf_error *err)
+{
+    int count = 0;
+    char *save = NULL;
+    for (char *part = strtok_r(text, ",", &save); part != NULL; part = strtok_r(NULL, ",", &save)) {
+        if (count == RF_GOSSIP_SEEDS_MAX) {
+            return rf_error_set(err, -EINVAL, "more than %d registries", RF_GOSSIP_SEEDS_MAX);
+        }
+        seeds[count++] = part;
+    }
+    if (count == 0) {
+        return rf_error_set(err, -EINVAL, "no registry given: expected HOST:PORT,...");
+    }
+    return count;
+}
+
+static int start(struct regfast_registration *registration,
+                 const struct regfast_register_options *options, char *registries,
+                 struct rf_error *err)
+{
+    const char *seeds[RF_GOSSIP_SEEDS_MAX];
+    char replicas[16];
+    int seeds_count = registries_split(registries, seeds, err);
+    if (seeds_count < 0) {
+        return seeds_count;
+    }
+    int code = addr_set(options->addr, registration->addr, err);
+    if (code < 0) {
+        return code;
+    }
+    if (options->replicas > RF_REPLICAS_MAX) {
+        return rf_error_set(err, -EINVAL, "replicas %u, allowed 1..%d", options->replicas,
+                            RF_REPLICAS_MAX);
+    }
+    snprintf(replicas, sizeof(replicas), "%u",
+             options->replicas == 0 ? (unsigned)RF_REPLICAS_DEFAULT : options->replicas);
+    if (options->group == NULL) {
+        return rf_error_set(err, -EINVAL, "no group");
+    }
+    /* What registries would not take must not go out: nobody would tell the caller why. */
+    struct rf_member member;
+    code = rf_member_from_tags(options->id, options->group, registration->addr, replicas,
+                               RF_MEMBER_ALIVE, &member, NULL, err);
+    if (code < 0) {
+        return code;
+    }
+    const struct rf_gossip_tag tags[] = {
+        {"addr", registration->addr}, {"group", options->group}, {"replicas", replicas}};
+    struct rf_gossip_config config = {
+        .name = options->id,
+        .bind = options->bind == NULL ? BIND_DEFAULT : options->bind,
+        .advertise = options->bind_advertise,
+        .tags = tags,
+        .tags_count = sizeof(tags) / sizeof(tags[0]),
+        .seeds = seeds,
+        .seeds_count = (size_t)seeds_count,
+    };
+    return rf_gossip_start(&config, &registration->gossip, err);
+}
+
+int regfast_register(const struct regfast_register_options *options,
+                     struct regfast_registration **ret_registration, char *errbuf,
+                     size_t errbuf_size)
+{
+    struct rf_error err = {0};
+    struct regfast_register_options known;
+    struct regfast_registration *registration = NULL;
+    char *registries = NULL;
+    int code = ret_registration == NULL
+                   ? rf_error_set(&err, -EINVAL, "the place for the registration is NULL")
+                   : read_options(options, &known, &err);
+    if (code < 0) {
+        return report(code, &err, errbuf, errbuf_size);
+    }
+    if (known.registries == NULL || strlen(known.registries) > REGISTRIES_TEXT_MAX) {
+        code = rf_error_set(&err, -EINVAL, "registries: expected HOST:PORT,... of 1..%d bytes",
+                            REGISTRIES_TEXT_MAX);
+        return report(code, &err, errbuf, errbuf_size);
+    }
+    registration = calloc(1, sizeof(*registration));
+    registries = strdup(known.registries);
+    code = registration == NULL || registries == NULL
+               ? rf_error_set(&err, -ENOMEM, "no memory for a registration")
+               : start(registration, &known, registries, &err);
+    free(registries);
+    if (code < 0) {
+        free(registration);
+        return report(code, &err, errbuf, errbuf_size);
+    }
+    *ret_registration = registration;
+    return 0;
+}
+
+const char *regfast_registration_addr(const struct regfast_registration *registration)
+{
+    return registration->addr;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int regfast_registration_wait(struct regfast_registration *registration, uint32_t timeout_ms)
+{
+    const uint64_t deadline_ms = now_ms() + timeout_ms;
+    while (registration->gossip != NULL) {
+        if (rf_counter_get(&rf_gossip_counters(registration->gossip)->members_alive) > 1) {
+            return 0;
+        }
+        if (now_ms() >= deadline_ms) {
+            return -ETIMEDOUT;
+        }
+        const struct timespec step = {.tv_nsec = WAIT_STEP_MS * 1000000L};
+        (void)nanosleep(&step, NULL); /* cut short by a signal: looks again earlier */
+    }
+    return -ESHUTDOWN;
+}
+
+int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms)
+{
+    if (registration->gossip == NULL) {
+        return 0;
+    }
+    int code = rf_gossip_leave(registration->gossip, timeout_ms);
+    rf_gossip_free(registration->gossip);
+    registration->gossip = NULL;
+    return code;
+}
+
+void regfast_registration_free(struct regfast_registration *registration)
+{
+    if (registration != NULL) {
+        rf_gossip_free(registration->gossip);
+        free(registration);
+    }
+}
