@@ -13,7 +13,8 @@
  * word nor the reclaimer's scan of it, both of which are ck's assembly. So it is told the one edge
  * that those make: what a reader did before it left comes before what is freed after a scan. A
  * reader that is still in its section has not told anything, hence a free under its feet is still
- * reported. Records change hands in the same way.
+ * reported. Records change hands in the same way. The edge goes by the address of the writer's
+ * record: that of an atomic would not do, since storing to one forgets what others told by it.
  */
 #if defined(__SANITIZE_THREAD__)
 #define WITH_TSAN 1
@@ -99,7 +100,7 @@ bool rf_publisher_reclaim(struct rf_publisher *publisher)
         if (!ck_epoch_poll_deferred(&publisher->record, &deferred)) {
             break;
         }
-        TELL_ACQUIRE(publisher);
+        TELL_ACQUIRE(&publisher->record);
         ck_stack_entry_t *next = NULL;
         for (ck_stack_entry_t *at = CK_STACK_FIRST(&deferred); at != NULL; at = next) {
             next = CK_STACK_NEXT(at);
@@ -120,7 +121,7 @@ void rf_publisher_fini(struct rf_publisher *publisher)
 {
     const bool is_waiting = rf_publisher_reclaim(publisher);
     RF_ASSERT(!is_waiting); /* a reader is still in a section */
-    TELL_ACQUIRE(publisher);
+    TELL_ACQUIRE(&publisher->record);
     free_value(rf_publisher_current(publisher));
     atomic_store_explicit(&publisher->current, NULL, memory_order_relaxed);
     ck_stack_entry_t *next = NULL;
@@ -179,7 +180,7 @@ void rf_reader_leave(struct rf_reader *reader)
     RF_ASSERT(reader->seen->magic == magic_live); /* freed under a reader's feet */
 #endif
     reader->seen = NULL;
-    TELL_RELEASE(reader->publisher);
+    TELL_RELEASE(&reader->publisher->record);
     (void)ck_epoch_end(reader->record, NULL); /* whether it was the last: sections do not nest */
 }
 
