@@ -93,7 +93,7 @@ struct rf_output {
  * after a burst (a push/pull may bring tens of thousands of members at once).
  */
 struct rf_outbox {
-    struct rf_output *items;
+    struct rf_outbox_item *items; /* private */
     size_t count;
     size_t capacity;
     size_t next; /* first that was not handed out */

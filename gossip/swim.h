@@ -28,13 +28,18 @@
 #include "gossip/message.h"
 #include "gossip/node_table.h"
 #include "gossip/output.h"
+#include "gossip/stream.h"
 
 enum {
     RF_SWIM_NODES_MAX = 65536,  /* default: a quarter of the members a registry remembers */
     RF_SWIM_RELAYS_MAX = 512,   /* indirect pings in flight: 3 helpers a probe, 500 ms each */
     RF_SWIM_EXCHANGES_MAX = 64, /* own streams in flight: joins, push/pull, TCP ping, reconnect */
-    RF_SWIM_USER_QUEUES = 3,    /* intents, queries, events of the machine above */
-    RF_SWIM_USER_QUEUE_MAX = 4096, /* serf's MaxQueueDepth */
+    RF_SWIM_GOSSIP_NODES_MAX = 32,  /* and indirect checks: the profiles have 3 or 4 */
+    RF_SWIM_PACKET_SIZE_MIN = 1024, /* an alive message with full metadata must fit */
+    RF_SWIM_PACKET_SIZE_MAX = 8192, /* of packets we fill; larger ones would be fragmented often */
+    RF_SWIM_DIRECT_SIZE_MAX = 9216, /* of a user message sent on its own */
+    RF_SWIM_USER_QUEUES = 3,        /* intents, queries, events of the machine above */
+    RF_SWIM_USER_QUEUE_MAX = 4096,  /* serf's MaxQueueDepth */
 };
 
 enum rf_swim_profile {
@@ -115,5 +120,155 @@ struct rf_swim_stats {
     RF_SWIM_STATS(RF_SWIM_STATS_FIELD)
 #undef RF_SWIM_STATS_FIELD
 };
+
+/* ---- the machine ---- */
+
+/* A probe in progress (rule 11); at most one. */
+struct rf_swim_probe {
+    bool is_active;
+    bool is_indirect; /* step 4 was reached */
+    bool tcp_acked;
+    struct rf_node *node; /* stays in the table: it is purged between probes only */
+    uint32_t seq_no;
+    uint32_t incarnation; /* of the node at the start */
+    uint64_t start_ns;
+    uint64_t timeout_ns; /* the moment when the direct ack is late */
+    uint64_t expiry_ns;  /* start + P */
+    uint32_t nacks_expected;
+    uint32_t nacks;
+    uint64_t exchange_id; /* of the TCP ping; 0: none */
+};
+
+/* A ping that we sent on behalf of another node. */
+struct rf_swim_relay {
+    uint32_t seq_no;           /* ours */
+    uint32_t requester_seq_no; /* the requester's */
+    struct rf_address requester;
+    uint64_t deadline_ns;
+    bool nack;
+    bool is_open; /* no ack yet */
+};
+
+enum rf_exchange_purpose {
+    RF_EXCHANGE_NONE, /* a free place */
+    RF_EXCHANGE_PING,
+    RF_EXCHANGE_PERIODIC,
+    RF_EXCHANGE_JOIN,
+    RF_EXCHANGE_RECONNECT,
+};
+
+/* A stream that we opened. */
+struct rf_swim_exchange {
+    uint64_t id;
+    enum rf_exchange_purpose purpose;
+    uint64_t join_id;
+    struct rf_address address;
+    uint64_t deadline_ns;
+};
+
+struct rf_swim {
+    struct rf_swim_config config; /* name and meta point nowhere: see `self` */
+    struct rf_random random;
+    struct rf_node_table nodes;
+    struct rf_node *self;
+    uint32_t seq_no;      /* last one used */
+    uint32_t incarnation; /* last one used */
+    uint32_t awareness;   /* rule 13 */
+    bool is_leaving;
+    uint64_t leave_deadline_ns; /* UINT64_MAX: not waiting */
+    struct rf_broadcast_queue queue;
+    struct rf_broadcast_queue user_queues[RF_SWIM_USER_QUEUES];
+    size_t user_members_count; /* n of the user queues' transmit limit, kept by the layer above */
+    /* timers */
+    uint64_t probe_at_ns;
+    uint64_t gossip_at_ns;
+    uint64_t push_pull_at_ns;
+    size_t probe_index; /* of the next node in the list */
+    struct rf_swim_probe probe;
+    struct rf_node **suspects; /* a heap: the earliest deadline first */
+    size_t suspects_count;
+    size_t suspects_capacity;
+    struct rf_swim_relay
+        *relays; /* a ring in order of seq_no and deadline; NULL before the first */
+    size_t relays_first;
+    size_t relays_count;
+    struct rf_swim_exchange exchanges[RF_SWIM_EXCHANGES_MAX];
+    size_t exchanges_count;
+    uint64_t exchange_id; /* last one used */
+    struct rf_outbox out; /* for the driver */
+    struct rf_outbox up;  /* for the layer above */
+    struct rf_swim_stats stats;
+};
+
+/*
+ * Starts as a node that is alone; the join of itself is in `up`.
+ * Errors: -EINVAL a name, address, metadata or timing out of range; -ENOMEM.
+ */
+RF_NODISCARD int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config *config,
+                              uint64_t seed, uint64_t now_ns, struct rf_error *err);
+void rf_swim_fini(struct rf_swim *swim);
+
+/* One message of a packet. Borrowed for the call. */
+void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
+                     struct rf_slice message);
+void rf_swim_tick(struct rf_swim *swim, uint64_t now_ns);
+uint64_t rf_swim_deadline_ns(const struct rf_swim *swim);
+
+/* Sends a user message of its own, without piggyback. */
+void rf_swim_send_user(struct rf_swim *swim, const struct rf_address *to, struct rf_slice body);
+
+/*
+ * Queues a user message in one of the user queues (0 is sent first). Returns whether it is queued;
+ * see rf_broadcast_queue.
+ */
+bool rf_swim_queue_user(struct rf_swim *swim, size_t queue_index, struct rf_slice body,
+                        enum rf_broadcast_notice notice);
+
+/* ---- push/pull (rule 15) ---- */
+
+/*
+ * Registers a push/pull with `address`; RF_OUTPUT_PUSH_PULL_OPEN comes up, and the layer above adds
+ * its state and opens the stream. Returns the exchange's id, or 0: RF_SWIM_EXCHANGES_MAX.
+ */
+uint64_t rf_swim_push_pull(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *address,
+                           enum rf_exchange_purpose purpose, uint64_t join_id);
+
+/* Ends an exchange and tells what it was; false: no such one. */
+bool rf_swim_exchange_take(struct rf_swim *swim, uint64_t exchange_id,
+                           struct rf_swim_exchange *ret_exchange);
+
+/* An exchange whose deadline has passed, or 0. */
+uint64_t rf_swim_exchange_expired(const struct rf_swim *swim, uint64_t now_ns);
+
+/* The TCP ping of the exchange was answered. */
+void rf_swim_ping_acked(struct rf_swim *swim, uint64_t exchange_id, uint32_t seq_no);
+
+/* Appends a whole push/pull message with all nodes. Errors: -ENOBUFS. */
+RF_NODISCARD int rf_swim_state_encode(const struct rf_swim *swim, bool join,
+                                      struct rf_slice user_state, struct rf_packer *packer);
+
+/*
+ * Checks versions (9.1) and merges the nodes (10.5).
+ * Errors: RF_EVERSION: nothing was merged; the text names the node.
+ */
+RF_NODISCARD int rf_swim_merge(struct rf_swim *swim, uint64_t now_ns,
+                               const struct rf_stream_message *message, struct rf_error *err);
+
+/* ---- leaving and updating (rule 16) ---- */
+
+/* RF_OUTPUT_SWIM_LEFT comes up when the others were told, at the latest after the timeout. */
+void rf_swim_leave(struct rf_swim *swim, uint64_t now_ns, uint64_t timeout_ns);
+
+/* Replaces the metadata and announces it. Errors: -ENOMEM. */
+RF_NODISCARD int rf_swim_update(struct rf_swim *swim, uint64_t now_ns, struct rf_slice meta);
+
+/* Counters and gauges. */
+void rf_swim_get_stats(const struct rf_swim *swim, struct rf_swim_stats *ret_stats);
+
+/* Asserts every invariant. O(nodes). */
+void rf_swim_check(const struct rf_swim *swim);
+
+/* A wanted function for rf_node_table_pick: alive, and not the node `context`. */
+bool rf_node_is_alive_other(const struct rf_node *node, const void *context);
 
 #endif

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * swim.c - the SWIM machine: configuration, inputs, timers, statistics.
+ */
+#include "gossip/swim.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/assert.h"
+#include "gossip/swim_private.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+
+enum {
+    OWN_NAME_SIZE_MAX = 128, /* what Go peers that validate names accept */
+    OVERHEAD_MAX = 512,      /* of the longest label and encryption: 302 */
+    SUSPICION_MULT_MAX = 1000,
+};
+
+/* memberlist's DefaultLANConfig, DefaultWANConfig, DefaultLocalConfig. */
+static const struct rf_swim_config profiles[] = {
+    [RF_SWIM_LAN] = {.tcp_timeout_ns = 10000 * NS_PER_MS,
+                     .probe_interval_ns = 1000 * NS_PER_MS,
+                     .probe_timeout_ns = 500 * NS_PER_MS,
+                     .gossip_interval_ns = 200 * NS_PER_MS,
+                     .push_pull_interval_ns = 30000 * NS_PER_MS,
+                     .gossip_to_the_dead_ns = 30000 * NS_PER_MS,
+                     .indirect_checks = 3,
+                     .retransmit_mult = 4,
+                     .suspicion_mult = 4,
+                     .gossip_nodes = 3},
+    [RF_SWIM_WAN] = {.tcp_timeout_ns = 30000 * NS_PER_MS,
+                     .probe_interval_ns = 5000 * NS_PER_MS,
+                     .probe_timeout_ns = 3000 * NS_PER_MS,
+                     .gossip_interval_ns = 500 * NS_PER_MS,
+                     .push_pull_interval_ns = 60000 * NS_PER_MS,
+                     .gossip_to_the_dead_ns = 60000 * NS_PER_MS,
+                     .indirect_checks = 3,
+                     .retransmit_mult = 4,
+                     .suspicion_mult = 6,
+                     .gossip_nodes = 4},
+    [RF_SWIM_LOCAL] = {.tcp_timeout_ns = 1000 * NS_PER_MS,
+                       .probe_interval_ns = 1000 * NS_PER_MS,
+                       .probe_timeout_ns = 200 * NS_PER_MS,
+                       .gossip_interval_ns = 100 * NS_PER_MS,
+                       .push_pull_interval_ns = 15000 * NS_PER_MS,
+                       .gossip_to_the_dead_ns = 15000 * NS_PER_MS,
+                       .indirect_checks = 1,
+                       .retransmit_mult = 2,
+                       .suspicion_mult = 3,
+                       .gossip_nodes = 3},
+};
+
+void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile profile)
+{
+    RF_ASSERT((size_t)profile < sizeof(profiles) / sizeof(profiles[0]));
+    *config = profiles[profile];
+    memcpy(config->vsn, rf_vsn_ours, RF_VSN_SIZE);
+    config->suspicion_max_timeout_mult = 6;
+    config->awareness_max = 8;
+    config->tcp_pings = true;
+    config->packet_size = RF_PACKET_BUDGET;
+    config->nodes_max = RF_SWIM_NODES_MAX;
+    config->queue_max = RF_SWIM_NODES_MAX;
+}
+
+static int check_name(const char *name, struct rf_error *err)
+{
+    size_t size = name == NULL ? 0 : strnlen(name, OWN_NAME_SIZE_MAX + 1);
+    if (size < 1 || size > OWN_NAME_SIZE_MAX) {
+        return rf_error_set(err, -EINVAL, "node name '%.*s': allowed are 1..%d characters",
+                            OWN_NAME_SIZE_MAX, name == NULL ? "" : name, OWN_NAME_SIZE_MAX);
+    }
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)name[i];
+        if (c >= 128 || (!isalnum(c) && c != '.' && c != '-')) {
+            return rf_error_set(err, -EINVAL,
+                                "node name '%s': character %zu is not one of A-Z a-z 0-9 . -", name,
+                                i + 1);
+        }
+    }
+    return 0;
+}
+
+static int check_timing(const struct rf_swim_config *config, struct rf_error *err)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+        uint64_t low;
+        uint64_t high;
+    } ranges[] = {
+        {"tcp_timeout_ns", config->tcp_timeout_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
+        {"probe_interval_ns", config->probe_interval_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
+        {"probe_timeout_ns", config->probe_timeout_ns, NS_PER_MS, config->probe_interval_ns},
+        {"gossip_interval_ns", config->gossip_interval_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
+        {"push_pull_interval_ns", config->push_pull_interval_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
+        {"gossip_to_the_dead_ns", config->gossip_to_the_dead_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
+        {"indirect_checks", config->indirect_checks, 0, RF_SWIM_GOSSIP_NODES_MAX},
+        {"gossip_nodes", config->gossip_nodes, 1, RF_SWIM_GOSSIP_NODES_MAX},
+        {"retransmit_mult", config->retransmit_mult, 1, SUSPICION_MULT_MAX},
+        {"suspicion_mult", config->suspicion_mult, 1, SUSPICION_MULT_MAX},
+        {"suspicion_max_timeout_mult", config->suspicion_max_timeout_mult, 1, SUSPICION_MULT_MAX},
+        {"awareness_max", config->awareness_max, 1, SUSPICION_MULT_MAX},
+        {"packet_size", config->packet_size, RF_SWIM_PACKET_SIZE_MIN, RF_SWIM_PACKET_SIZE_MAX},
+        {"packet_overhead", config->packet_overhead, 0, OVERHEAD_MAX},
+        {"nodes_max", config->nodes_max, 1, RF_PUSH_PULL_NODES_MAX},
+        {"queue_max", config->queue_max, 1, RF_PUSH_PULL_NODES_MAX},
+    };
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high) {
+            return rf_error_set(err, -EINVAL, "%s is %llu, allowed %llu..%llu", ranges[i].name,
+                                (unsigned long long)ranges[i].value,
+                                (unsigned long long)ranges[i].low,
+                                (unsigned long long)ranges[i].high);
+        }
+    }
+    return 0;
+}
+
+static int check_config(const struct rf_swim_config *config, struct rf_error *err)
+{
+    int code = check_name(config->name, err);
+    if (code < 0) {
+        return code;
+    }
+    if ((config->address.ip_size != 4 && config->address.ip_size != 16) ||
+        config->address.port == 0) {
+        return rf_error_set(err, -EINVAL,
+                            "address: an ip of %u bytes and port %u, wanted 4 or 16 and above 0",
+                            config->address.ip_size, config->address.port);
+    }
+    if (config->meta_size > RF_META_SIZE_MAX) {
+        return rf_error_set(err, -EINVAL, "metadata of %zu bytes, allowed %d", config->meta_size,
+                            RF_META_SIZE_MAX);
+    }
+    if (!rf_vsn_is_valid(config->vsn)) {
+        return rf_error_set(err, -EINVAL, "version vector %u..%u %u, %u..%u %u is none",
+                            config->vsn[0], config->vsn[1], config->vsn[2], config->vsn[3],
+                            config->vsn[4], config->vsn[5]);
+    }
+    return check_timing(config, err);
+}
+
+int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config *config, uint64_t seed,
+                 uint64_t now_ns, struct rf_error *err)
+{
+    int code = check_config(config, err);
+    if (code < 0) {
+        return code;
+    }
+    *swim = (struct rf_swim){.config = *config, .random = {.state = seed}};
+    swim->config.name = NULL;
+    swim->config.meta = NULL;
+    swim->leave_deadline_ns = UINT64_MAX;
+    swim->user_members_count = 1;
+    rf_node_table_init(&swim->nodes, config->nodes_max, rf_random_next(&swim->random));
+    uint64_t queue_seed = rf_random_next(&swim->random);
+    /* what a packet that carries nothing else has room for */
+    size_t size_max = config->packet_size - 2 - config->packet_overhead - 2;
+    rf_broadcast_init(&swim->queue, config->queue_max, size_max, queue_seed);
+    for (size_t i = 0; i < RF_SWIM_USER_QUEUES; i++) {
+        rf_broadcast_init(&swim->user_queues[i], RF_SWIM_USER_QUEUE_MAX, size_max - 1, queue_seed);
+    }
+    rf_outbox_init(&swim->out);
+    rf_outbox_init(&swim->up);
+    swim->probe_at_ns = now_ns + rf_random_below(&swim->random, config->probe_interval_ns);
+    swim->gossip_at_ns = now_ns + rf_random_below(&swim->random, config->gossip_interval_ns);
+    swim->push_pull_at_ns = now_ns + rf_random_below(&swim->random, config->push_pull_interval_ns);
+
+    /* Our own entry is made as any other: an alive message, applied as bootstrap. */
+    struct rf_slice name = rf_slice_text(config->name);
+    swim->self = rf_node_table_add(&swim->nodes, name, &swim->random, &code);
+    if (swim->self != NULL) {
+        swim->self->address = config->address;
+        memcpy(swim->self->vsn, config->vsn, RF_VSN_SIZE);
+        code = rf_swim_update(swim, now_ns, rf_slice(config->meta, config->meta_size));
+    }
+    if (code < 0) {
+        rf_swim_fini(swim);
+        return rf_error_set(err, code, "node '%s': out of memory", config->name);
+    }
+    return 0;
+}
+
+void rf_swim_fini(struct rf_swim *swim)
+{
+    rf_node_table_fini(&swim->nodes);
+    rf_broadcast_fini(&swim->queue);
+    for (size_t i = 0; i < RF_SWIM_USER_QUEUES; i++) {
+        rf_broadcast_fini(&swim->user_queues[i]);
+    }
+    rf_outbox_fini(&swim->out);
+    rf_outbox_fini(&swim->up);
+    free(swim->suspects);
+    free(swim->relays);
+    *swim = (struct rf_swim){0};
+}
+
+/* ---- what goes up ---- */
+
+void rf_swim_notice(struct rf_swim *swim, enum rf_notice notice, const struct rf_node *node,
+                    const char *text)
+{
+    struct rf_output output = {.type = RF_OUTPUT_NOTICE,
+                               .notice = notice,
+                               .name = node->name,
+                               .name_size = node->link.name.size,
+                               .address = node->address,
+                               .text = text};
+    (void)rf_outbox_put(&swim->up, &output); /* only for people */
+}
+
+void rf_swim_up_node(struct rf_swim *swim, enum rf_output_type type, const struct rf_node *node)
+{
+    struct rf_output output = {.type = type,
+                               .name = node->name,
+                               .name_size = node->link.name.size,
+                               .address = node->address,
+                               .bytes = node->meta,
+                               .bytes_size = node->meta_size};
+    if (!rf_outbox_put(&swim->up, &output)) {
+        swim->stats.dropped_memory++; /* the layer above sees is_lost and compares all nodes */
+    }
+}
+
+/* ---- inputs ---- */
+
+static void on_user(struct rf_swim *swim, const struct rf_address *from, struct rf_slice body)
+{
+    struct rf_output output = {.type = RF_OUTPUT_USER_MESSAGE,
+                               .address = *from,
+                               .bytes = body.data,
+                               .bytes_size = body.size};
+    if (!rf_outbox_put(&swim->up, &output)) {
+        swim->stats.dropped_memory++;
+    }
+}
+
+static bool is_named(struct rf_swim *swim, struct rf_slice node)
+{
+    if (node.size == 0) {
+        swim->stats.dropped_malformed++;
+    }
+    return node.size > 0;
+}
+
+void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
+                     struct rf_slice bytes)
+{
+    struct rf_message message;
+    int code = rf_message_decode(bytes, &message);
+    if (code < 0) {
+        if (code == RF_EUNSUPPORTED) {
+            swim->stats.dropped_unknown++;
+        } else {
+            swim->stats.dropped_malformed++;
+        }
+        return;
+    }
+    switch (message.type) {
+    case RF_MESSAGE_PING:
+        swim->stats.pings_received++;
+        rf_swim_on_ping(swim, from, &message.ping);
+        break;
+    case RF_MESSAGE_INDIRECT_PING:
+        swim->stats.indirect_pings_received++;
+        rf_swim_on_indirect_ping(swim, now_ns, from, &message.indirect_ping);
+        break;
+    case RF_MESSAGE_ACK:
+        swim->stats.acks_received++;
+        rf_swim_on_ack(swim, &message.ack);
+        break;
+    case RF_MESSAGE_NACK:
+        swim->stats.nacks_received++;
+        rf_swim_on_nack(swim, &message.nack);
+        break;
+    case RF_MESSAGE_SUSPECT:
+        swim->stats.suspects_received++;
+        if (is_named(swim, message.suspect.node)) {
+            rf_swim_suspect(swim, now_ns, &message.suspect);
+        }
+        break;
+    case RF_MESSAGE_ALIVE:
+        swim->stats.alives_received++;
+        if (is_named(swim, message.alive.node) && message.alive.address.ip_size > 0) {
+            rf_swim_alive(swim, now_ns, &message.alive, false);
+        }
+        break;
+    case RF_MESSAGE_DEAD:
+        swim->stats.deads_received++;
+        if (is_named(swim, message.dead.node)) {
+            rf_swim_dead(swim, now_ns, &message.dead);
+        }
+        break;
+    case RF_MESSAGE_USER:
+        swim->stats.users_received++;
+        on_user(swim, from, message.user);
+        break;
+    case RF_MESSAGE_PUSH_PULL:
+    case RF_MESSAGE_COMPOUND:
+    case RF_MESSAGE_COMPRESS:
+    case RF_MESSAGE_ENCRYPT:
+    case RF_MESSAGE_HAS_CRC:
+    case RF_MESSAGE_ERR:
+    case RF_MESSAGE_HAS_LABEL:
+        swim->stats.dropped_unknown++; /* envelopes are opened before us, the others are streams' */
+        break;
+    }
+}
+
+void rf_swim_tick(struct rf_swim *swim, uint64_t now_ns)
+{
+    rf_swim_probe_tick(swim, now_ns);
+    rf_swim_suspicions_tick(swim, now_ns);
+    rf_swim_gossip_tick(swim, now_ns);
+    rf_swim_sync_tick(swim, now_ns);
+}
+
+uint64_t rf_swim_deadline_ns(const struct rf_swim *swim)
+{
+    uint64_t deadline_ns = rf_swim_probe_deadline_ns(swim);
+    uint64_t sync_ns = rf_swim_sync_deadline_ns(swim);
+    deadline_ns = sync_ns < deadline_ns ? sync_ns : deadline_ns;
+    if (swim->suspects_count > 0 && swim->suspects[0]->suspicion->deadline_ns < deadline_ns) {
+        deadline_ns = swim->suspects[0]->suspicion->deadline_ns;
+    }
+    return swim->gossip_at_ns < deadline_ns ? swim->gossip_at_ns : deadline_ns;
+}
+
+void rf_swim_get_stats(const struct rf_swim *swim, struct rf_swim_stats *ret_stats)
+{
+    *ret_stats = swim->stats;
+    ret_stats->broadcasts_dropped = swim->queue.dropped;
+    for (size_t i = 0; i < RF_SWIM_USER_QUEUES; i++) {
+        ret_stats->broadcasts_dropped += swim->user_queues[i].dropped;
+    }
+    ret_stats->nodes = swim->nodes.count;
+    ret_stats->nodes_alive = swim->nodes.state_counts[RF_NODE_ALIVE];
+    ret_stats->nodes_suspect = swim->nodes.state_counts[RF_NODE_SUSPECT];
+    ret_stats->queue_depth = swim->queue.count;
+    ret_stats->awareness_score = swim->awareness;
+}
+
+void rf_swim_check(const struct rf_swim *swim)
+{
+    rf_node_table_check(&swim->nodes);
+    rf_broadcast_check(&swim->queue);
+    for (size_t i = 0; i < RF_SWIM_USER_QUEUES; i++) {
+        rf_broadcast_check(&swim->user_queues[i]);
+    }
+    RF_ASSERT(swim->self->incarnation == swim->incarnation);
+    RF_ASSERT(swim->self->state == (swim->is_leaving ? RF_NODE_LEFT : RF_NODE_ALIVE));
+    RF_ASSERT(swim->awareness < swim->config.awareness_max);
+    RF_ASSERT(swim->suspects_count == swim->nodes.state_counts[RF_NODE_SUSPECT]);
+    for (size_t i = 0; i < swim->suspects_count; i++) {
+        const struct rf_node *node = swim->suspects[i];
+        RF_ASSERT(node->suspicion != NULL && node->suspicion->heap_index == i);
+        RF_ASSERT(i == 0 || swim->suspects[(i - 1) / 2]->suspicion->deadline_ns <=
+                                node->suspicion->deadline_ns);
+    }
+    RF_ASSERT(!swim->probe.is_active ||
+              rf_node_table_find(&swim->nodes, swim->probe.node->link.name) == swim->probe.node);
+    size_t exchanges_count = 0;
+    for (size_t i = 0; i < RF_SWIM_EXCHANGES_MAX; i++) {
+        exchanges_count += swim->exchanges[i].purpose != RF_EXCHANGE_NONE;
+    }
+    RF_ASSERT(exchanges_count == swim->exchanges_count);
+    RF_ASSERT(swim->relays_count <= RF_SWIM_RELAYS_MAX);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * swim_private.h - what the files of the SWIM machine share. Not for others.
+ */
+#ifndef RF_GOSSIP_SWIM_PRIVATE_H
+#define RF_GOSSIP_SWIM_PRIVATE_H
+
+#include "gossip/swim.h"
+
+enum {
+    /*
+     * Incarnations count refutations and updates, so honest ones stay far below 2^31. Above it only
+     * small steps are believed: otherwise one forged message could take a node to the end of 32
+     * bits, where it can no longer refute anything.
+     */
+    RF_SWIM_INCARNATION_STEP_MAX = 1024,
+    /* Enough for the largest message that is not a broadcast: an indirectPing with three names. */
+    RF_SWIM_MESSAGE_SIZE_MAX = 1280,
+};
+
+#define RF_SWIM_INCARNATION_TRUSTED (UINT32_C(1) << 31)
+
+/* swim_rules.c: rule 10 */
+void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive *alive,
+                   bool is_bootstrap);
+void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_suspect *suspect);
+void rf_swim_dead(struct rf_swim *swim, uint64_t now_ns, const struct rf_dead *dead);
+void rf_swim_suspicions_tick(struct rf_swim *swim, uint64_t now_ns);
+void rf_swim_purge(struct rf_swim *swim, uint64_t now_ns);     /* 10.6 */
+void rf_swim_awareness_add(struct rf_swim *swim, int64_t add); /* rule 13 */
+bool rf_swim_is_self(const struct rf_swim *swim, struct rf_slice name);
+void rf_swim_queue(struct rf_swim *swim, struct rf_slice name, const struct rf_message *message,
+                   enum rf_broadcast_notice notice);
+
+/* swim_probe.c: rule 11 */
+void rf_swim_probe_tick(struct rf_swim *swim, uint64_t now_ns);
+uint64_t rf_swim_probe_deadline_ns(const struct rf_swim *swim);
+void rf_swim_on_ping(struct rf_swim *swim, const struct rf_address *from,
+                     const struct rf_ping *ping);
+void rf_swim_on_indirect_ping(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
+                              const struct rf_indirect_ping *indirect_ping);
+void rf_swim_on_ack(struct rf_swim *swim, const struct rf_ack *ack);
+void rf_swim_on_nack(struct rf_swim *swim, const struct rf_nack *nack);
+
+/* swim_gossip.c: rule 14 */
+void rf_swim_send(struct rf_swim *swim, const struct rf_address *to,
+                  const struct rf_message *message); /* filled up with broadcasts (14.3) */
+void rf_swim_send_pair(struct rf_swim *swim, const struct rf_node *to,
+                       const struct rf_message *first, const struct rf_message *second);
+void rf_swim_gossip_tick(struct rf_swim *swim, uint64_t now_ns);
+
+/* swim_sync.c: rules 9, 15, 16 */
+uint64_t rf_swim_exchange_open(struct rf_swim *swim, const struct rf_swim_exchange *exchange);
+void rf_swim_sync_tick(struct rf_swim *swim, uint64_t now_ns);
+uint64_t rf_swim_sync_deadline_ns(const struct rf_swim *swim);
+
+/* swim.c */
+void rf_swim_notice(struct rf_swim *swim, enum rf_notice notice, const struct rf_node *node,
+                    const char *text);
+void rf_swim_up_node(struct rf_swim *swim, enum rf_output_type type, const struct rf_node *node);
+
+#endif
