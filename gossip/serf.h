@@ -33,12 +33,13 @@
 #include "gossip/swim.h"
 
 enum {
-    RF_SERF_MEMBERS_MAX = 262144,       /* remembered, alive or not: as many as core's catalog */
-    RF_SERF_INTENTS_MAX = 16384,        /* names with an intent but no member; kept for 5 minutes */
-    RF_SERF_EVENT_SLOTS = 512,          /* serf's EventBuffer and QueryBuffer */
-    RF_SERF_EVENT_BYTES_MAX = 1 << 20,  /* recent user events kept for push/pull: 512 of 2 KiB */
-    RF_SERF_JOIN_ADDRESSES_MAX = 16,    /* tried at the same time by one join */
-    RF_SERF_RESPONSE_SIZE_MAX = 1024,   /* serf's QueryResponseSizeLimit */
+    RF_SERF_MEMBERS_MAX = 262144,      /* remembered, alive or not: as many as core's catalog */
+    RF_SERF_INTENTS_MAX = 16384,       /* names with an intent but no member; kept for 5 minutes */
+    RF_SERF_EVENT_SLOTS = 512,         /* serf's EventBuffer and QueryBuffer */
+    RF_SERF_EVENT_BYTES_MAX = 1 << 20, /* recent user events kept for push/pull: 512 of 2 KiB */
+    RF_SERF_JOIN_ADDRESSES_MAX = 16,   /* tried at the same time by one join */
+    RF_SERF_SLOT_EVENTS_MAX = 256,     /* user events, or queries, of one Lamport time */
+    RF_SERF_VOTERS_MAX = 1024, /* answers counted in a contest for our name: more add nothing */
     RF_SERF_FILTER_EXPR_SIZE_MAX = 256, /* longer regular expressions are not tried: no match */
 };
 
@@ -64,6 +65,7 @@ struct rf_serf_config {
     uint64_t recent_intent_ns;
     size_t members_max;
     size_t intents_max;
+    bool is_encrypted; /* the driver has a keyring: key queries get the answer that fits */
 };
 
 /* A profile's constants and the default limits, Vsn 01 05 02 02 05 04; set name, address and
@@ -180,7 +182,7 @@ size_t rf_serf_alive_count(const struct rf_serf *serf);   /* alive or leaving, t
     X(responses_received, "messages", "query responses received")                         \
     X(relays_received, "messages", "responses forwarded for others")                      \
     X(repeats, "messages", "events and queries that were known already")                  \
-    X(queries_answered, "queries", "queries we sent a response or an ack to")             \
+    X(queries_matched, "queries", "queries that were meant for this node too")            \
     X(serf_dropped_malformed, "messages", "dropped: not what the protocol says")          \
     X(serf_dropped_unknown, "messages", "dropped: unknown type, or not valid there")      \
     X(serf_dropped_absurd, "messages", "dropped: a Lamport time that jumps near the end") \
