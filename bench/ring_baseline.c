@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "ring_baseline.h"
+#include "bench/ring_baseline.h"
 
 #include <errno.h>
 #include <stdlib.h>

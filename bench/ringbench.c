@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/ring_baseline.h"
 #include "core/ring.h"
-#include "ring_baseline.h"
 
 enum {
     EXIT_FAILED = 1,

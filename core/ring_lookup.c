@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * ring_lookup.c - from hash to owner. One cache line answers all but about one lookup in 500.
+ * ring_lookup.c - from hash to owner. One cache line answers all but about one lookup in 700.
  *
  * A form of search counts the points of a line that are before the residue of the key. Points
  * ascend, so that is the place of the first lane that is not, which needs no instruction beyond

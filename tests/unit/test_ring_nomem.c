@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/ring.h"
+#include "tests/support/failing_alloc.h"
+
+static const struct rf_ring_member members[] = {
+    {"a", 400}, {"b", 300}, {"c", 20}, {"d", 20}, {"e", 20}};
+
+static struct rf_ring *build(size_t count)
+{
+    struct rf_ring *ring = NULL;
+    assert_int_equal(rf_ring_build(RF_PLACEMENT_V1, members, count, &ring, NULL), 0);
+    return ring;
+}
+
+static void ring_build_without_memory_says_so_and_leaves_nothing(void **state)
+{
+    (void)state;
+    int code = -ENOMEM;
+    size_t failures = 0;
+    for (; code != 0; failures++) {
+        struct rf_ring *ring = NULL;
+        struct rf_error err = {0};
+        failing_alloc_in = failures + 1;
+        code = rf_ring_build(RF_PLACEMENT_V1, members, 5, &ring, &err);
+        if (code == 0) {
+            failing_alloc_in = 0;
+            rf_ring_check(ring);
+            rf_ring_free(ring);
+            break;
+        }
+        assert_int_equal(code, -ENOMEM);
+        assert_null(ring);
+        assert_string_equal(err.text, "ring of 760 points: out of memory");
+    }
+    assert_int_equal(failures, 1); /* a ring is one block */
+}
+
+/* Fails each allocation of one update in turn; returns how many there were. */
+static size_t fail_update(const uint16_t *removed, size_t removed_count,
+                          const struct rf_ring_member *added, size_t added_count)
+{
+    struct rf_ring *ring = build(4);
+    size_t failures = 0;
+    for (;; failures++) {
+        struct rf_ring *next = NULL;
+        uint16_t slot = 12345;
+        struct rf_error err = {0};
+        failing_alloc_in = failures + 1;
+        int code =
+            rf_ring_update(ring, removed, removed_count, added, added_count, &slot, &next, &err);
+        if (code == 0) {
+            failing_alloc_in = 0;
+            rf_ring_check(next);
+            rf_ring_free(next);
+            break;
+        }
+        assert_int_equal(code, -ENOMEM);
+        assert_int_equal(err.code, -ENOMEM);
+        assert_null(next);
+        assert_int_equal(slot, 12345);
+    }
+    rf_ring_check(ring);
+    rf_ring_free(ring);
+    return failures;
+}
+
+static void ring_update_without_memory_says_so_and_leaves_nothing(void **state)
+{
+    (void)state;
+    static const uint16_t small = 2;
+    static const uint16_t large = 0;
+    /* Patched: the next members and slots, the points that go and those that come, the ring. */
+    assert_int_equal(fail_update(&small, 1, &members[4], 1), 7);
+    /* Rebuilt, as more than an eighth changes. */
+    assert_int_equal(fail_update(&large, 1, &members[4], 1), 3);
+    assert_int_equal(fail_update(&large, 1, NULL, 0), 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ring_build_without_memory_says_so_and_leaves_nothing),
+        cmocka_unit_test(ring_update_without_memory_says_so_and_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
