@@ -243,8 +243,8 @@ static void *run(void *context)
         return NULL;
     }
     rf_reader_fini(&worker->reader);
-    rf_engine_free(worker->engine);
     rf_buffer_pool_fini(&worker->pool);
+    worker->is_ended = true;
     return NULL;
 }
 
@@ -292,5 +292,8 @@ void rf_worker_stop(struct rf_worker *worker, uint64_t deadline_ns)
 unsigned rf_worker_join(struct rf_worker *worker)
 {
     (void)pthread_join(worker->thread, NULL);
+    if (worker->is_ended) {
+        rf_engine_free(worker->engine);
+    }
     return atomic_load_explicit(&worker->dropped_count, memory_order_relaxed);
 }

@@ -108,6 +108,7 @@ struct rf_worker {
 
     /* The loop's own. */
     struct rf_engine *engine;
+    bool is_ended; /* in order: its engine is freed by the join, since a wake may still be coming */
     struct rf_reader reader;
     struct rf_buffer_pool pool;
     struct rf_connection *all;
