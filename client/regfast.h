@@ -5,10 +5,13 @@
  *     struct regfast_client *client;
  *     struct regfast_owner owner;
  *     char error[REGFAST_ERROR_SIZE];
- *     if (regfast_open("10.0.0.1:9800,10.0.0.2:9800", NULL, &client, error, sizeof(error)) < 0 ||
- *         regfast_match(client, "web", "alice", 5, &owner, error, sizeof(error)) < 0) {
- *         fprintf(stderr, "%s\n", error);
+ *     if (regfast_open("10.0.0.1:9800,10.0.0.2:9800", NULL, &client, error, sizeof(error)) < 0) {
+ *         errx(1, "%s", error);
  *     }
+ *     if (regfast_match(client, "web", "alice", 5, &owner, error, sizeof(error)) == 0) {
+ *         printf("%s at %s\n", owner.id, owner.addr);
+ *     }
+ *     regfast_close(client);
  *
  * Errors:  calls return 0 or a count, or a negative code: -errno or REGFAST_E...; with a code,
  *          `errbuf` (may be NULL) has a text that says where and why, and ret_... are untouched.
@@ -36,8 +39,8 @@ enum {
     REGFAST_OWNERS_MAX = 1024,    /* of one regfast_owners */
 };
 
-/* Beside these, codes are -errno: -EINVAL an argument, -ETIMEDOUT no answer in time, -ENOMEM, and
- * what connect, send or recv say; -EREMOTEIO is the registry's own fault. */
+/* Beside these, codes are -errno: -EINVAL an argument, -ETIMEDOUT no answer in time, -ENOMEM and
+ * -EMFILE what our own process lacks; -EREMOTEIO is the registry's own fault. */
 enum {
     REGFAST_EMALFORMED = -5000,   /* the registry's answer, or our request, is not as agreed */
     REGFAST_EVERSION = -5002,     /* the registry speaks another version of the protocol */
@@ -66,8 +69,9 @@ struct regfast_options {
 /*
  * Makes a client of the registries "HOST:PORT,HOST:PORT,...", at most 16. Without ":PORT" it is
  * 9800; IPv6 is "[::1]:9800". Connects at the first call, to the first registry that answers, and
- * stays with it; a call that fails for want of a connection is tried once more, on a fresh
- * connection, the next registries first. All calls only read, so that is safe.
+ * stays with it. A call whose connection is lost, whose registry is shutting down, or does not
+ * reply within half of the time-out while there is another one, is tried once more, the next
+ * registries first. All calls only read, so that is safe.
  *
  * Names are resolved when connecting, by the system's resolver, whose own time-outs come on top;
  * addresses are not looked up anywhere.
@@ -195,7 +199,8 @@ REGFAST_API int regfast_info(struct regfast_client *client, struct regfast_info_
                              char *errbuf, size_t errbuf_size);
 REGFAST_API void regfast_info_list_free(struct regfast_info_list *list);
 
-/* A round trip; *ret_time_ns (may be NULL) is how long it took, without connecting. */
+/* A round trip; *ret_time_ns (may be NULL) is how long it took, without connecting unless the
+ * connection was lost. */
 REGFAST_API int regfast_ping(struct regfast_client *client, uint64_t *ret_time_ns, char *errbuf,
                              size_t errbuf_size);
 
