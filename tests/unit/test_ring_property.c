@@ -15,7 +15,7 @@
 
 #include "core/random.h"
 #include "core/ring.h"
-#include "tests/unit/ring_reference.h"
+#include "tests/support/ring_reference.h"
 
 enum { ID_SIZE = 24, OWNERS_MAX = 48, BATCH = 512 };
 
