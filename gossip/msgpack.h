@@ -155,8 +155,8 @@ void rf_pack_struct(struct rf_packer *packer, const struct rf_fields *fields, co
  * Reads a map, an array in declared order, or nil (all zero) into `ret_value`, which is zeroed
  * first. Unknown fields are passed over, the last of equal keys wins, missing fields are zero.
  *
- * Errors: as the reader's; with RF_ELIMIT the struct has been read to its end, and the field that
- *         is above its limit is zero.
+ * Errors: as the reader's; with RF_ELIMIT the struct has been read to its end, but is not to be
+ * used.
  */
 RF_NODISCARD int rf_unpack_struct(struct rf_unpacker *unpacker, const struct rf_fields *fields,
                                   void *ret_value);
@@ -166,7 +166,8 @@ RF_NODISCARD int rf_unpack_struct(struct rf_unpacker *unpacker, const struct rf_
 /* Walks an encoded array or map; made by rf_cursor_array, rf_cursor_map. */
 struct rf_cursor {
     struct rf_unpacker unpacker;
-    uint32_t left; /* entries to come */
+    uint32_t count; /* entries, all told */
+    uint32_t left;  /* entries to come */
 };
 
 /* Absent, malformed or another kind: an empty walk. */
