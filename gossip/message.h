@@ -97,7 +97,7 @@ struct rf_suspect {
 
 struct rf_alive {
     uint32_t incarnation;
-    struct rf_slice node;
+    struct rf_slice node;      /* not empty; any bytes, as all names here */
     struct rf_address address; /* ip of 4 or 16 bytes, kept as sent */
     struct rf_slice meta;      /* at most RF_META_SIZE_MAX; kept as sent */
     uint8_t vsn[RF_VSN_SIZE];  /* valid: rf_vsn_is_valid */
