@@ -36,7 +36,8 @@ struct rf_crypt_data {
 size_t rf_crypt_sealed_size(int version, size_t plain_size);
 
 /*
- * Opens `blob` into `ret_plain`, which has room for blob.size bytes and may be blob.data itself.
+ * Opens `blob` into `ret_plain`, which has room for blob.size bytes and does not overlap it: a try
+ * with the wrong key would destroy the ciphertext for the next one.
  *
  * Returns the size of the plaintext. Errors: RF_EMALFORMED too short, or bad padding; RF_EVERSION
  *         neither version 0 nor 1; RF_EAUTH no key of the ring opens it, or there is none.
