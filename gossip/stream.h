@@ -19,6 +19,7 @@
 #include "gossip/slice.h"
 
 enum {
+    RF_STREAM_FRAME_HEADER_SIZE = 5,        /* type and length of an encrypted frame */
     RF_STREAM_FRAME_MAX = 20 * 1024 * 1024, /* of an encrypted frame: memberlist's limit */
     RF_STREAM_PLAIN_MAX = 32 * 1024 * 1024, /* of a plain message, after decompression: the user
                                                state's limit, and room for 100 000 nodes */
@@ -44,7 +45,7 @@ enum rf_stream_refusal {
     RF_STREAM_REFUSAL_MALFORMED,
 };
 
-/* A whole message; slices are valid until the parser is reset or ends. */
+/* A whole message; slices are valid until rf_stream_parser_fini. */
 struct rf_stream_message {
     enum rf_message_type type; /* push/pull, user, ping, ack, err */
     union {
@@ -62,7 +63,7 @@ struct rf_stream_message {
 
 struct rf_stream_parser {
     /* What the layers were; for counters, traces and tests. */
-    struct rf_slice label; /* the header's */
+    bool has_label;
     bool is_encrypted;
     bool is_compressed;
     uint8_t crypt_version;
@@ -77,21 +78,21 @@ struct rf_stream_parser {
     const struct rf_envelope *envelope;
     enum rf_stream_role role;
     uint8_t state;
-    int code;      /* of the refusal */
-    uint8_t *data; /* owned: what has arrived */
-    size_t data_size;
-    size_t data_capacity;
-    uint8_t *inflated;     /* owned: the decompressed message */
-    struct rf_slice plain; /* the message as far as it is there, in `data` or `inflated` */
-    bool plain_is_whole;   /* nothing of the message is still to come */
-    size_t plain_start;    /* of the message in `data` */
-    size_t offset;         /* in the message: what is behind it has been looked at */
-    size_t nodes_start;
-    uint64_t nodes_left;
-    uint32_t fields_left;        /* of the compress map */
-    struct rf_compress compress; /* buf: offset and size in the message */
-    size_t compress_buf_offset;
-    bool has_buf;
+    int code;       /* of the refusal */
+    uint8_t *bytes; /* owned: what has arrived, later what was inside of it */
+    size_t bytes_size;
+    size_t bytes_capacity;
+    size_t start;  /* of the message in `bytes` */
+    bool is_whole; /* nothing of the message is still to come */
+    size_t offset; /* in the message: what is before it has been looked at */
+    size_t nodes_offset;
+    uint32_t nodes_left;
+    uint32_t fields_left; /* of the compress message */
+    bool fields_are_named;
+    uint64_t algo;
+    size_t buf_offset; /* in the message */
+    size_t buf_size;
+    struct rf_user_msg_header user_header;
     struct rf_stream_message message;
 };
 
@@ -100,13 +101,19 @@ void rf_stream_parser_init(struct rf_stream_parser *parser, const struct rf_enve
                            enum rf_stream_role role);
 void rf_stream_parser_fini(struct rf_stream_parser *parser); /* frees; twice is allowed */
 
+/* Bytes of memory that it holds, all told: what has arrived, or what was inside of it. */
+static inline size_t rf_stream_parser_memory_size(const struct rf_stream_parser *parser)
+{
+    return parser->bytes_capacity;
+}
+
 /*
  * Takes the next bytes, which are copied. Bytes behind the end of the message are ignored.
  *
  * Returns 1 the message is whole (rf_stream_parser_message), 0 more is needed.
  * Errors: RF_EMALFORMED, RF_EAUTH, RF_EVERSION, RF_ELIMIT, RF_EUNSUPPORTED: parser->refusal says
  *         what to answer; -ENOMEM. The connection is over; further calls return the same.
- * Cost:   in proportion to the bytes, however they are cut.
+ * Cost:   in proportion to the bytes; what is cut is looked at again from its last whole field.
  */
 RF_NODISCARD int rf_stream_parser_feed(struct rf_stream_parser *parser, const uint8_t *data,
                                        size_t size);

@@ -81,7 +81,7 @@ void rf_streams_free(struct rf_streams *streams)
 
 static void account(struct rf_streams *streams, struct stream *stream)
 {
-    size_t size = stream->parser.data_capacity + stream->parser.inflated_size + stream->output_size;
+    size_t size = rf_stream_parser_memory_size(&stream->parser) + stream->output_size;
     streams->buffered_size += size - stream->accounted_size;
     stream->accounted_size = size;
     rf_counter_set(&streams->config.counters->stream_bytes, streams->buffered_size);
