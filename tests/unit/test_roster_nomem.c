@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/catalog.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/queue.h"
+#include "tests/support/failing_alloc.h"
+
+static void check_code(int code)
+{
+    assert_true(code >= 0 || code == -ENOMEM);
+}
+
+/* Does the same whatever fails: what did not work is tried once more. */
+static void put_again(struct rf_roster *roster, const char *group, uint32_t id_number,
+                      uint32_t replicas, const char *addr)
+{
+    char id[16];
+    (void)snprintf(id, sizeof(id), "%u", id_number);
+    const struct rf_member member = {
+        .id = id, .group = group, .addr = addr, .replicas = replicas, .state = RF_MEMBER_ALIVE};
+    const size_t count = rf_roster_members_count(roster);
+    int code = rf_roster_put(roster, &member, NULL);
+    check_code(code);
+    if (code < 0) {
+        assert_int_equal(rf_roster_members_count(roster), count);
+        code = rf_roster_put(roster, &member, NULL);
+    }
+    assert_int_equal(code, 1);
+}
+
+static struct rf_catalog *commit_again(struct rf_roster *roster)
+{
+    struct rf_catalog *catalog = NULL;
+    struct rf_error err = {0};
+    int code = rf_roster_commit(roster, &catalog, &err);
+    check_code(code);
+    if (code < 0) {
+        assert_null(catalog);
+        assert_int_equal(err.code, -ENOMEM);
+        assert_true(strlen(err.text) > 0);
+        code = rf_roster_commit(roster, &catalog, NULL);
+    }
+    assert_int_equal(code, 0);
+    assert_non_null(catalog);
+    rf_catalog_check(catalog);
+    return catalog;
+}
+
+/* Grows every table, and has every kind of change in a commit. Returns the last digest. */
+static uint64_t run_scenario(void)
+{
+    struct rf_roster *roster = NULL;
+    int code = rf_roster_new(RF_PLACEMENT_V1, &roster, NULL);
+    check_code(code);
+    if (code < 0) {
+        assert_null(roster);
+        assert_int_equal(rf_roster_new(RF_PLACEMENT_V1, &roster, NULL), 0);
+    }
+    for (uint32_t i = 0; i < 150; i++) {
+        char group[16];
+        (void)snprintf(group, sizeof(group), "g%u", i % 20);
+        put_again(roster, group, i, 1 + i % 3, "h:1");
+    }
+    struct rf_catalog *first = commit_again(roster);
+    put_again(roster, "g1", 1, 1 + 1 % 3, "h:2"); /* address only */
+    put_again(roster, "g2", 2, 9, "h:1");         /* weight */
+    put_again(roster, "g3", 4, 1, "h:1");         /* moves */
+    put_again(roster, "new", 1000, 5, "h:1");     /* new group */
+    assert_int_equal(rf_roster_remove(roster, "5"), 1);
+    struct rf_catalog *second = commit_again(roster);
+    assert_true(second->digest != first->digest);
+    assert_int_equal(second->version, 2);
+    rf_catalog_check(first);
+    const uint64_t digest = second->digest;
+    rf_catalog_free(first);
+    rf_catalog_free(second);
+    rf_roster_free(roster);
+    return digest;
+}
+
+static void any_allocation_may_fail_and_the_change_is_only_later(void **state)
+{
+    (void)state;
+    failing_alloc_in = 0;
+    const uint64_t digest = run_scenario();
+    size_t count = 0;
+    bool has_failed = true;
+    while (has_failed) {
+        failing_alloc_in = ++count;
+        assert_int_equal(run_scenario(), digest);
+        has_failed = failing_alloc_in == 0;
+    }
+    failing_alloc_in = 0;
+    print_message("%zu allocations failed in turn\n", count - 1);
+    assert_true(count > 200);
+}
+
+static void a_reader_without_memory_is_not_registered(void **state)
+{
+    (void)state;
+    struct rf_roster *roster = NULL;
+    struct rf_catalog *catalog = NULL;
+    struct rf_publisher publisher;
+    struct rf_reader reader = {0};
+    assert_int_equal(rf_roster_new(RF_PLACEMENT_V1, &roster, NULL), 0);
+    assert_int_equal(rf_roster_commit(roster, &catalog, NULL), 0);
+    rf_publisher_init(&publisher, &catalog->published);
+    failing_alloc_in = 1;
+    assert_int_equal(rf_reader_init(&reader, &publisher), -ENOMEM);
+    assert_null(reader.record);
+    assert_int_equal(rf_reader_init(&reader, &publisher), 0);
+    rf_reader_fini(&reader);
+    failing_alloc_in = 1; /* the record is used again: nothing to fail */
+    assert_int_equal(rf_reader_init(&reader, &publisher), 0);
+    failing_alloc_in = 0;
+    rf_reader_fini(&reader);
+    rf_publisher_fini(&publisher);
+    rf_roster_free(roster);
+}
+
+static void a_queue_without_memory_is_not_made(void **state)
+{
+    (void)state;
+    for (size_t i = 1; i <= 2; i++) {
+        struct rf_queue *queue = NULL;
+        failing_alloc_in = i;
+        assert_int_equal(rf_queue_new(8, &queue, NULL), -ENOMEM);
+        assert_null(queue);
+    }
+    failing_alloc_in = 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_allocation_may_fail_and_the_change_is_only_later),
+        cmocka_unit_test(a_reader_without_memory_is_not_registered),
+        cmocka_unit_test(a_queue_without_memory_is_not_made),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
