@@ -24,6 +24,7 @@ struct rf_call {
     enum call_kind kind;
     atomic_int refs;
     sem_t done;
+    atomic_bool is_done; /* publishes what is below; the semaphore only wakes */
     int code;
     struct rf_error err;
     union {
@@ -97,6 +98,7 @@ static int call_do(struct rf_gossip *gossip, struct rf_call *call)
         call_unref(call); /* not begun: it is ours again */
     }
     pthread_mutex_unlock(&gossip->call_mutex);
+    is_done = is_done && atomic_load_explicit(&call->is_done, memory_order_acquire);
     return is_done ? call->code : -ETIMEDOUT;
 }
 
@@ -143,6 +145,7 @@ void rf_driver_call_handle(struct rf_gossip *gossip, uint64_t now_ns)
         rf_serf_get_stats(gossip->serf, &call->serf_stats);
         break;
     }
+    atomic_store_explicit(&call->is_done, true, memory_order_release);
     sem_post(&call->done);
     call_unref(call);
 }

@@ -30,7 +30,8 @@ enum {
     RF_GOSSIP_KEYS_MAX = 16,           /* a rollover needs two; each is tried on each packet */
     RF_GOSSIP_EVENTS_MAX = 4096,       /* queued for the consumer; then it gets the whole list */
     RF_GOSSIP_STREAMS_MAX = 128,       /* at a time: memberlist's limit on push/pulls */
-    RF_GOSSIP_STREAM_BYTES_MAX = 64 << 20, /* buffered by all streams together */
+    RF_GOSSIP_STREAM_BYTES_MAX = 64 << 20, /* buffered by all streams together, before what a
+                                              message decompresses to while it is handled */
 };
 
 /* memberlist's timing presets: for one site, across sites, for one machine. */

@@ -304,10 +304,18 @@ static struct rf_stream_result refuse(struct rf_streams *streams, int slot, int 
     return done(streams, slot, code, "the peer's answer is not what the protocol says");
 }
 
+/* What the parser may reserve for `size` more bytes: it doubles. What a message decompresses to, at
+ * most RF_STREAM_PLAIN_MAX, comes on top, but for no longer than the message is being handled. */
+static size_t growth_max(const struct rf_stream_parser *parser, size_t size)
+{
+    bool fits = parser->bytes_capacity - parser->bytes_size >= size;
+    return fits ? 0 : parser->bytes_capacity + size;
+}
+
 static struct rf_stream_result feed(struct rf_streams *streams, int slot, size_t size)
 {
     struct stream *stream = &streams->slots[slot];
-    if (streams->buffered_size + size > RF_GOSSIP_STREAM_BYTES_MAX) {
+    if (streams->buffered_size + growth_max(&stream->parser, size) > RF_GOSSIP_STREAM_BYTES_MAX) {
         rf_counter_add(&streams->config.counters->streams_refused, 1);
         return fail(streams, slot, RF_ELIMIT, "too many bytes are buffered by all streams");
     }
