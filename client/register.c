@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/client.h"
 #include "client/regfast.h"
 #include "core/address.h"
 #include "core/error.h"
@@ -24,15 +25,6 @@ struct regfast_registration {
     struct rf_gossip *gossip; /* NULL once it has left */
     char addr[ADDR_SIZE];
 };
-
-static int report(int code, const struct rf_error *err, char *errbuf, size_t errbuf_size)
-{
-    if (code < 0 && errbuf != NULL && errbuf_size > 0) {
-        (void)snprintf(errbuf, errbuf_size, "%s",
-                       err->text[0] != '\0' ? err->text : rf_strerror(code));
-    }
-    return code;
-}
 
 static int read_options(const struct regfast_register_options *options,
                         struct regfast_register_options *ret, struct rf_error *err)
@@ -162,12 +154,12 @@ int regfast_register(const struct regfast_register_options *options,
                    ? rf_error_set(&err, -EINVAL, "the place for the registration is NULL")
                    : read_options(options, &known, &err);
     if (code < 0) {
-        return report(code, &err, errbuf, errbuf_size);
+        return rf_client_report(code, &err, errbuf, errbuf_size);
     }
     if (known.registries == NULL || strlen(known.registries) > REGISTRIES_TEXT_MAX) {
         code = rf_error_set(&err, -EINVAL, "registries: expected HOST:PORT,... of 1..%d bytes",
                             REGISTRIES_TEXT_MAX);
-        return report(code, &err, errbuf, errbuf_size);
+        return rf_client_report(code, &err, errbuf, errbuf_size);
     }
     registration = calloc(1, sizeof(*registration));
     registries = strdup(known.registries);
@@ -177,7 +169,7 @@ int regfast_register(const struct regfast_register_options *options,
     free(registries);
     if (code < 0) {
         free(registration);
-        return report(code, &err, errbuf, errbuf_size);
+        return rf_client_report(code, &err, errbuf, errbuf_size);
     }
     *ret_registration = registration;
     return 0;
