@@ -26,7 +26,6 @@ enum rf_option_type {
     RF_OPTION_NUMBER,     /* `number`: decimal, min..max */
     RF_OPTION_CHOICE,     /* `text`: one of `choices` */
     RF_OPTION_HOST_PORT,  /* `text`: what rf_host_port_parse takes, checked and left as it is */
-    RF_OPTION_BIND,       /* `text`: the same with port 0 allowed: any free one */
     RF_OPTION_HOST_PORTS, /* `text`: the same, one or more with commas between */
 };
 
@@ -68,6 +67,9 @@ const struct rf_option *rf_options_out_of_scope(const struct rf_options *options
 
 /* Prints the options of that scope (UINT32_MAX: all), with defaults, at most 80 columns wide. */
 void rf_options_print(const struct rf_options *options, uint32_t scope, FILE *stream);
+
+/* Prints a text at an indent, its lines broken at spaces. */
+void rf_options_print_text(const char *text, int indent, FILE *stream);
 
 /* One value by itself, as the table's types check it. `name` is said in the error: "port '0' in
  * NAME: allowed 1..65535". */
