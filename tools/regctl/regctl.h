@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * regctl.h - what the commands of regctl share: the options, how an answer is printed, and how a
+ * failure becomes one line and an exit code.
+ */
+#ifndef RF_TOOLS_REGCTL_REGCTL_H
+#define RF_TOOLS_REGCTL_REGCTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/regfast.h"
+#include "core/error.h"
+
+/* Exit codes. */
+enum {
+    REGCTL_OK = 0,
+    REGCTL_FAILED = 1,
+    REGCTL_USAGE = 2,
+    REGCTL_NOT_FOUND = 3,   /* no such group, or nobody in it who could answer */
+    REGCTL_UNAVAILABLE = 4, /* no registry answers in time */
+};
+
+struct regctl_options {
+    const char *server; /* HOST:PORT,... */
+    uint64_t timeout_ms;
+    bool json;
+    /* Of register. NULL, 0: not given. */
+    const char *group;
+    const char *id;
+    const char *addr;
+    const char *registries;
+    const char *bind;
+    const char *bind_advertise;
+    uint64_t replicas;
+};
+
+/* A command's function. `arguments` are those after its name. Returns an exit code, and has
+ * printed why if it is none of REGCTL_OK. */
+typedef int regctl_run(const struct regctl_options *options, int arguments_count, char **arguments);
+
+regctl_run rf_regctl_match, rf_regctl_owners, rf_regctl_members, rf_regctl_groups, rf_regctl_info,
+    rf_regctl_ping, rf_regctl_register;
+
+/* Prints "regctl: <text>" to standard error and returns the exit code for `code`. */
+int rf_regctl_fail(int code, const char *format, ...) RF_PRINTF(2, 3);
+
+/* A JSON string of any bytes: those that are not UTF-8 become U+FFFD. */
+json_t *rf_regctl_json_text(const void *text, size_t size);
+
+/* 16 hexadecimal digits: JSON's numbers may be doubles, which lose the low bits of a digest. */
+json_t *rf_regctl_json_digest(uint64_t digest);
+
+/* Prints the document on one line and frees it; NULL: there was no memory for it. */
+int rf_regctl_print_json(json_t *document);
+
+#endif
