@@ -48,22 +48,35 @@ static const char *port_of(const char *text)
     return colon != NULL ? colon + 1 : NULL;
 }
 
+/* `code` and `err` are what the parser said; a bad port is said with its range. */
+static int refuse_address(const char *name, const char *text, uint16_t port_min, int code,
+                          struct rf_error *err)
+{
+    const char *port = port_of(text);
+    uint64_t number;
+    if (port != NULL &&
+        rf_options_parse_number(name, port, port_min, UINT16_MAX, &number, NULL) < 0) {
+        char quoted[RF_QUOTE_SIZE];
+        return rf_error_set(err, code, "port %s in %s: allowed %d..%d", rf_text_quote(port, quoted),
+                            name, port_min, UINT16_MAX);
+    }
+    return rf_error_prefix(err, code, "%s", name);
+}
+
 int rf_options_check_host_port(const char *name, const char *text, uint16_t port_default,
                                struct rf_error *err)
 {
     struct rf_host_port host_port;
     int code = rf_host_port_parse(text, port_default, &host_port, err);
-    if (code == 0) {
-        return 0;
-    }
-    const char *port = port_of(text);
-    uint64_t number;
-    if (port != NULL && rf_options_parse_number(name, port, 1, UINT16_MAX, &number, NULL) < 0) {
-        char quoted[RF_QUOTE_SIZE];
-        return rf_error_set(err, code, "port %s in %s: allowed 1..%d", rf_text_quote(port, quoted),
-                            name, UINT16_MAX);
-    }
-    return rf_error_prefix(err, code, "%s", name);
+    return code == 0 ? 0 : refuse_address(name, text, 1, code, err);
+}
+
+static int check_bind(const char *name, const char *text, uint16_t port_default,
+                      struct rf_error *err)
+{
+    struct rf_host_port host_port;
+    int code = rf_host_port_parse_bind(text, port_default, &host_port, err);
+    return code == 0 ? 0 : refuse_address(name, text, 0, code, err);
 }
 
 static int check_host_ports(const char *name, const char *text, uint16_t port_default,
@@ -146,6 +159,9 @@ static int set(const struct rf_option *option, const char *value, struct rf_erro
         break;
     case RF_OPTION_HOST_PORT:
         code = rf_options_check_host_port(name, value, option->port_default, err);
+        break;
+    case RF_OPTION_BIND:
+        code = check_bind(name, value, option->port_default, err);
         break;
     case RF_OPTION_HOST_PORTS:
         code = check_host_ports(name, value, option->port_default, err);

@@ -26,6 +26,7 @@ enum rf_option_type {
     RF_OPTION_NUMBER,     /* `number`: decimal, min..max */
     RF_OPTION_CHOICE,     /* `text`: one of `choices` */
     RF_OPTION_HOST_PORT,  /* `text`: what rf_host_port_parse takes, checked and left as it is */
+    RF_OPTION_BIND,       /* `text`: the same with port 0 allowed: any free one */
     RF_OPTION_HOST_PORTS, /* `text`: the same, one or more with commas between */
 };
 

@@ -14,7 +14,7 @@ enum { SCOPE_MATCH = 1, SCOPE_REGISTER = 2, ARGUMENTS_MAX = 16 };
 
 static const char *const engines[] = {"auto", "uring", "epoll", NULL};
 static bool verbose;
-static const char *server, *group, *engine, *registries;
+static const char *server, *group, *engine, *registries, *own_address;
 static uint64_t replicas;
 
 static const struct rf_option table[] = {
@@ -26,6 +26,8 @@ static const struct rf_option table[] = {
     {"replicas", "N", "weight", RF_OPTION_NUMBER, .number = &replicas, .min = 1, .max = 65535,
      .scope = SCOPE_REGISTER, .default_value = "1000"},
     {"registries", "LIST", "whom to join", RF_OPTION_HOST_PORTS, .text = &registries},
+    {"bind", "HOST:PORT", "own address", RF_OPTION_BIND, .text = &own_address,
+     .port_default = 7370},
 };
 static const struct rf_options options = {table, sizeof(table) / sizeof(table[0])};
 static struct rf_error err;
@@ -169,6 +171,15 @@ static void options_address_lists_are_checked_one_by_one(void **state)
     refused(line, "-registries: address of 400 bytes, allowed 1..299");
 }
 
+static void options_addresses_to_bind_may_have_port_0(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("-bind 127.0.0.1:0"), 0);
+    assert_string_equal(own_address, "127.0.0.1:0");
+    assert_int_equal(parse("-bind :7370"), 0);
+    refused("-bind :65536", "port '65536' in -bind: allowed 0..65535");
+}
+
 static void options_know_the_commands_they_are_for(void **state)
 {
     (void)state;
@@ -214,6 +225,7 @@ int main(void)
         cmocka_unit_test(options_choices_are_named_when_none_fits),
         cmocka_unit_test(options_addresses_are_checked_and_left_as_written),
         cmocka_unit_test(options_address_lists_are_checked_one_by_one),
+        cmocka_unit_test(options_addresses_to_bind_may_have_port_0),
         cmocka_unit_test(options_know_the_commands_they_are_for),
         cmocka_unit_test(options_help_names_values_and_defaults_within_80_columns),
     };

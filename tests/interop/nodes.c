@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "nodes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "fixture.h"
+
+struct rf_gossip_config *node_config(const char *name)
+{
+    static struct rf_gossip_config configs[8];
+    static char names[8][64];
+    static char binds[8][64];
+    static int next;
+    int i = next++ % 8;
+    snprintf(names[i], sizeof(names[i]), "%s", name);
+    snprintf(binds[i], sizeof(binds[i]), "%s:0", fixture_host());
+    configs[i] = (struct rf_gossip_config){
+        .name = names[i],
+        .bind = binds[i],
+        .profile = RF_GOSSIP_LOCAL,
+        .log = fixture_log(name),
+    };
+    return &configs[i];
+}
+
+struct node node_start(const struct rf_gossip_config *config)
+{
+    struct node node = {0};
+    struct rf_error err = {0};
+    snprintf(node.name, sizeof(node.name), "%s", config->name);
+    if (rf_gossip_start(config, &node.gossip, &err) < 0) {
+        fail_msg("node %s: %s", config->name, err.text);
+    }
+    char text[RF_ADDRESS_TEXT_SIZE];
+    snprintf(node.address, sizeof(node.address), "%s",
+             rf_address_format(rf_gossip_bound(node.gossip), text));
+    return node;
+}
+
+struct node node_start_at(const char *name, const char *seed)
+{
+    struct rf_gossip_config *config = node_config(name);
+    config->seeds = &seed;
+    config->seeds_count = seed == NULL ? 0 : 1;
+    return node_start(config);
+}
+
+void node_kill(struct node *node)
+{
+    rf_gossip_free(node->gossip);
+    node->gossip = NULL;
+}
+
+void node_leave(struct node *node)
+{
+    assert_int_equal(rf_gossip_leave(node->gossip, 15000), 0);
+    node_kill(node);
+}
+
+static bool sees(const struct node *node, const char *name, bool any_state,
+                 enum rf_member_state state, const char *tag, const char *value)
+{
+    struct rf_gossip_members *members = NULL;
+    assert_int_equal(rf_gossip_members(node->gossip, &members), 0);
+    bool is_seen = false;
+    for (size_t i = 0; i < members->count; i++) {
+        const struct rf_gossip_member *member = &members->items[i];
+        if (strcmp(member->name, name) != 0) {
+            continue;
+        }
+        is_seen = any_state || member->state == state;
+        if (tag != NULL) {
+            const char *found = rf_gossip_member_tag(member, tag);
+            is_seen = is_seen &&
+                      (found == NULL || value == NULL ? found == value : strcmp(found, value) == 0);
+        }
+    }
+    rf_gossip_members_free(members);
+    return is_seen;
+}
+
+bool node_sees(const struct node *node, const char *name, enum rf_member_state state)
+{
+    return sees(node, name, false, state, NULL, NULL);
+}
+
+bool node_sees_tag(const struct node *node, const char *name, const char *tag, const char *value)
+{
+    return sees(node, name, true, RF_MEMBER_ALIVE, tag, value);
+}
+
+size_t node_members_count(const struct node *node)
+{
+    return node_status(node).members_count;
+}
+
+struct rf_gossip_status node_status(const struct node *node)
+{
+    struct rf_gossip_status status;
+    assert_int_equal(rf_gossip_get_status(node->gossip, &status), 0);
+    return status;
+}
