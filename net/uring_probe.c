@@ -4,6 +4,7 @@
  * numbers say nothing in kernels with backports, and a container's filter may forbid any part.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -166,10 +167,17 @@ static int try_features(struct probe *probe, unsigned features_off, struct rf_er
     return (int)(features & ~features_off);
 }
 
-int rf_engine_uring_probe(unsigned features_off, unsigned *ret_features, struct rf_error *err)
+struct probe_call {
+    unsigned features_off;
+    unsigned features; /* if code == 0 */
+    int code;
+    struct rf_error err;
+};
+
+static int probe_all(struct probe_call *call)
 {
     struct probe probe = {0};
-    unsigned features = RF_ENGINE_DEFER_TASKRUN & ~features_off;
+    unsigned features = RF_ENGINE_DEFER_TASKRUN & ~call->features_off;
     int code = rf_uring_init(&probe.ring, PROBE_ENTRIES, features);
     if (code == -EINVAL && features != 0) { /* Linux before 6.1 */
         features = 0;
@@ -177,14 +185,41 @@ int rf_engine_uring_probe(unsigned features_off, unsigned *ret_features, struct 
     }
     if (code < 0) {
         const char *hint = code == -ENOMEM ? " (raise the limit of locked memory)" : "";
-        return rf_error_set(err, code, "io_uring_setup: %s%s", strerror(-code), hint);
+        return rf_error_set(&call->err, code, "io_uring_setup: %s%s", strerror(-code), hint);
     }
-    code = try_features(&probe, features_off, err);
+    code = try_features(&probe, call->features_off, &call->err);
     io_uring_queue_exit(&probe.ring);
     rf_uring_buffers_fini(&probe.buffers);
     if (code < 0) {
         return code;
     }
-    *ret_features = features | (unsigned)code;
+    call->features = features | (unsigned)code;
+    return 0;
+}
+
+static void *run(void *context)
+{
+    struct probe_call *call = context;
+    call->code = probe_all(call);
+    return NULL;
+}
+
+/*
+ * On a thread of its own: the kernel takes a ring apart later, and then interrupts the thread that
+ * used it. The caller would find some system call ended by EINTR without any signal.
+ */
+int rf_engine_uring_probe(unsigned features_off, unsigned *ret_features, struct rf_error *err)
+{
+    struct probe_call call = {.features_off = features_off};
+    pthread_t thread;
+    int code = -pthread_create(&thread, NULL, run, &call);
+    if (code < 0) {
+        return rf_error_set(err, code, "io_uring probe thread: %s", strerror(-code));
+    }
+    (void)pthread_join(thread, NULL);
+    if (call.code < 0) {
+        return rf_error_set(err, call.code, "%s", call.err.text);
+    }
+    *ret_features = call.features;
     return 0;
 }
