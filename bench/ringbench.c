@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -550,6 +551,10 @@ int main(int argc, char **argv)
                       argv[optind]);
         return EXIT_USAGE;
     }
+    /* Else malloc learns from what was freed, and whether a small ring or its copy is new memory
+     * depends on which came first. Now those below 1 MiB are used again, larger ones are new. */
+    (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
     has_progress = isatty(STDERR_FILENO) == 1;
     struct rf_error err = {0};
     if (measure_all(plan, is_json, &err) < 0) {

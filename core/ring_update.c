@@ -2,10 +2,10 @@
  *
  * ring_update.c - the ring after a change of membership, made from the one before.
  *
- * The number of lines stays, so a point that stays keeps its line, and all lines without an added
- * or removed point are copied. The walk goes from the last line to the first: what follows a line
- * is then written before it, and the owner that follows is known, but for the last line, which is
- * mended at the end.
+ * The number of lines stays, so a point that stays keeps its line, and only lines with an added or
+ * removed point, or just before one, differ from the old ones. The walk goes from the last line to
+ * the first: what follows a line is then written before it, and the owner that follows is known,
+ * but for the last line, which is mended at the end.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -159,8 +159,8 @@ static size_t count_in_line(const struct rf_ring *ring, const struct rf_ring_poi
     return in_line;
 }
 
-/* Copies lines [from, to) with their points; the points end where those of line `to` start. */
-static void copy_run(struct rf_ring *ring, const struct rf_ring *old, uint64_t from, uint64_t to)
+/* Copies the points of lines [from, to), to end where those of line `to` start. */
+static void copy_points(struct rf_ring *ring, const struct rf_ring *old, uint64_t from, uint64_t to)
 {
     uint32_t *offsets = (uint32_t *)ring->offsets;
     uint32_t shift = offsets[to] - old->offsets[to]; /* modulo 2^32 */
@@ -173,8 +173,6 @@ static void copy_run(struct rf_ring *ring, const struct rf_ring *old, uint64_t f
            count * sizeof(ring->hashes[0]));
     memcpy((uint16_t *)ring->slots + offsets[from], old->slots + first,
            count * sizeof(ring->slots[0]));
-    memcpy((struct rf_ring_line *)ring->lines + from, old->lines + from,
-           (to - from) * sizeof(ring->lines[0]));
 }
 
 /* Merges what stays of line k with added[first, end) to the cold arrays. */
@@ -226,6 +224,8 @@ static int walk(struct rf_ring *ring, const struct change *change, struct rf_err
     size_t removed_left = change->removed.count;
     size_t added_left = change->added.count;
     uint64_t to = ring->lines_count; /* lines from here on are done */
+    /* All at once, those that change too: so large a memcpy does not go through the caches. */
+    memcpy((struct rf_ring_line *)ring->lines, change->old->lines, to * sizeof(ring->lines[0]));
     ((uint32_t *)ring->offsets)[to] = (uint32_t)ring->points_count;
     ((uint16_t *)ring->slots)[0] = 0; /* read as the last line's follower before it is known */
     while (removed_left > 0 || added_left > 0) {
@@ -233,7 +233,7 @@ static int walk(struct rf_ring *ring, const struct change *change, struct rf_err
         int64_t added_line = last_line(ring, &change->added, added_left);
         int64_t line = removed_line > added_line ? removed_line : added_line;
         uint64_t k = (uint64_t)line;
-        copy_run(ring, change->old, k + 1, to);
+        copy_points(ring, change->old, k + 1, to);
         mend_before(ring, k + 1, to);
         size_t removed_count = count_in_line(ring, &change->removed, removed_left, line);
         size_t added_count = count_in_line(ring, &change->added, added_left, line);
@@ -247,7 +247,7 @@ static int walk(struct rf_ring *ring, const struct change *change, struct rf_err
         rf_ring_line_make(ring, k, (struct rf_ring_line *)&ring->lines[k]);
         to = k;
     }
-    copy_run(ring, change->old, 0, to);
+    copy_points(ring, change->old, 0, to);
     mend_before(ring, 0, to);
     RF_ASSERT(ring->offsets[0] == 0);
     mend_before(ring, 0, ring->lines_count); /* now that the first point of all is known */
