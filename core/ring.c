@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "core/member.h"
+#include "core/publish.h"
 #include "core/ring_private.h"
 
 enum {
@@ -172,7 +173,10 @@ int rf_ring_new(enum rf_placement placement, const struct rf_ring_member *member
 
 void rf_ring_free(struct rf_ring *ring)
 {
-    free(ring);
+    if (ring != NULL) {
+        rf_poison(ring, ring->size); /* readers of a catalog see it until the grace period ends */
+        free(ring);
+    }
 }
 
 /* ---- order ---- */
