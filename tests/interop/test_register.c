@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Registering through libregfast, with a node of ours as the registry.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/regfast.h"
+#include "core/address.h"
+#include "fixture.h"
+#include "nodes.h"
+
+/* Options that are right, for a registry at `registries`. Lifetime: static, the next call's. */
+static struct regfast_register_options options_for(const char *registries)
+{
+    static char bind[64];
+    snprintf(bind, sizeof(bind), "%s:0", fixture_host());
+    return (struct regfast_register_options){
+        .size = sizeof(struct regfast_register_options),
+        .id = "web-1",
+        .group = "web",
+        .addr = "10.0.0.1:80",
+        .registries = registries,
+        .bind = bind,
+    };
+}
+
+static struct regfast_registration *registered(const struct regfast_register_options *options)
+{
+    struct regfast_registration *registration = NULL;
+    char error[REGFAST_ERROR_SIZE];
+    if (regfast_register(options, &registration, error, sizeof(error)) < 0) {
+        fail_msg("%s", error);
+    }
+    return registration;
+}
+
+SCENARIO(a_registered_service_is_a_member_with_its_tags_until_it_leaves)
+{
+    struct node registry = node_start_at("registry", NULL);
+    struct regfast_register_options options = options_for(registry.address);
+    options.replicas = 17;
+    struct regfast_registration *registration = registered(&options);
+    assert_int_equal(regfast_registration_wait(registration, 5000), 0);
+    assert_within_ms(2000, node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
+    assert_true(node_sees_tag(&registry, "web-1", "group", "web"));
+    assert_true(node_sees_tag(&registry, "web-1", "addr", "10.0.0.1:80"));
+    assert_true(node_sees_tag(&registry, "web-1", "replicas", "17"));
+    assert_int_equal(regfast_leave(registration, 15000), 0);
+    assert_true(node_sees(&registry, "web-1", RF_MEMBER_LEFT));
+    assert_int_equal(regfast_leave(registration, 0), 0);
+    assert_int_equal(regfast_registration_wait(registration, 0), -ESHUTDOWN);
+    regfast_registration_free(registration);
+    node_kill(&registry);
+}
+
+SCENARIO(absent_replicas_are_told_as_the_default)
+{
+    struct node registry = node_start_at("registry", NULL);
+    struct regfast_register_options options = options_for(registry.address);
+    struct regfast_registration *registration = registered(&options);
+    assert_within_ms(5000, node_sees_tag(&registry, "web-1", "replicas", "1000"));
+    regfast_registration_free(registration);
+    node_kill(&registry);
+}
+
+SCENARIO(a_registration_outlives_registries_that_are_down)
+{
+    char registries[160];
+    char address[64];
+    snprintf(address, sizeof(address), "%s:%u", fixture_host(), fixture_port());
+    snprintf(registries, sizeof(registries), "%s:%u,%s", fixture_host(), fixture_port(), address);
+    struct regfast_register_options options = options_for(registries);
+    struct regfast_registration *registration = registered(&options);
+    assert_int_equal(regfast_registration_wait(registration, 300), -ETIMEDOUT);
+    struct rf_gossip_config *config = node_config("registry");
+    config->bind = address;
+    struct node registry = node_start(config);
+    assert_int_equal(regfast_registration_wait(registration, 15000), 0);
+    assert_within_ms(2000, node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
+    regfast_registration_free(registration);
+    node_kill(&registry);
+}
+
+SCENARIO(an_addr_without_a_host_gets_the_first_private_address)
+{
+    struct node registry = node_start_at("registry", NULL);
+    struct regfast_register_options options = options_for(registry.address);
+    options.addr = ":8080";
+    struct regfast_registration *registration = registered(&options);
+    struct rf_address expected;
+    rf_address_first_private(&expected);
+    expected.port = 8080;
+    char text[RF_ADDRESS_TEXT_SIZE];
+    rf_address_format(&expected, text);
+    assert_string_equal(regfast_registration_addr(registration), text);
+    assert_within_ms(5000, node_sees_tag(&registry, "web-1", "addr", text));
+    regfast_registration_free(registration);
+    node_kill(&registry);
+}
+
+static void assert_refused(const struct regfast_register_options *options, int code,
+                           const char *text)
+{
+    struct regfast_registration *registration = NULL;
+    char error[REGFAST_ERROR_SIZE] = "";
+    assert_int_equal(regfast_register(options, &registration, error, sizeof(error)), code);
+    assert_null(registration);
+    assert_non_null(strstr(error, text));
+}
+
+SCENARIO(wrong_options_are_refused_by_name)
+{
+    struct regfast_register_options good = options_for("127.0.0.1:7370");
+    struct regfast_register_options options;
+    assert_refused(NULL, -EINVAL, "options are NULL");
+    options = good;
+    options.size = 8;
+    assert_refused(&options, -EINVAL, "options of size 8");
+    options = good;
+    options.id = NULL;
+    assert_refused(&options, -EINVAL, "id");
+    options.id = "no_underscore";
+    assert_refused(&options, -EINVAL, "node name 'no_underscore'");
+    options = good;
+    options.group = NULL;
+    assert_refused(&options, -EINVAL, "no group");
+    options.group = "";
+    assert_refused(&options, -EINVAL, "group");
+    options = good;
+    options.addr = NULL;
+    assert_refused(&options, -EINVAL, "addr");
+    options.addr = "10.0.0.1";
+    assert_refused(&options, -EINVAL, "addr: address '10.0.0.1': no port");
+    options = good;
+    options.replicas = 65536;
+    assert_refused(&options, -EINVAL, "replicas 65536, allowed 1..65535");
+    options = good;
+    options.registries = NULL;
+    assert_refused(&options, -EINVAL, "registries: expected HOST:PORT");
+    options.registries = ",";
+    assert_refused(&options, -EINVAL, "no registry given");
+    options.registries = "10.0.0.1:x";
+    assert_refused(&options, -EINVAL, "address '10.0.0.1:x': port 'x'");
+    options = good;
+    options.bind = "nonsense";
+    assert_int_equal(regfast_register(&options, NULL, NULL, 0), -EINVAL);
+}
+
+SCENARIO(options_of_a_newer_program_are_taken_unless_they_ask_for_more)
+{
+    struct {
+        struct regfast_register_options known;
+        uint64_t newer;
+    } options = {.known = options_for("127.0.0.1:7370")};
+    options.known.size = sizeof(options);
+    struct regfast_registration *registration = registered(&options.known);
+    regfast_registration_free(registration);
+    options.newer = 1;
+    assert_refused(&options.known, -EINVAL, "set beyond the");
+}
+
+SCENARIO(a_bind_address_in_use_is_named)
+{
+    struct node other = node_start_at("other", NULL);
+    struct regfast_register_options options = options_for(other.address);
+    options.bind = other.address;
+    assert_refused(&options, -EADDRINUSE, other.address);
+    node_kill(&other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scenario_test(a_registered_service_is_a_member_with_its_tags_until_it_leaves),
+        scenario_test(absent_replicas_are_told_as_the_default),
+        scenario_test(a_registration_outlives_registries_that_are_down),
+        scenario_test(an_addr_without_a_host_gets_the_first_private_address),
+        scenario_test(wrong_options_are_refused_by_name),
+        scenario_test(options_of_a_newer_program_are_taken_unless_they_ask_for_more),
+        scenario_test(a_bind_address_in_use_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

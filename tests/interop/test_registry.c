@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The whole registry on real services: serf agents, members through libregfast, and clients.
+ * Arguments: the part to run, the engine, the programs registry and regctl: see main.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/regfast.h"
+#include "fixture.h"
+
+static const char *io;
+static const char *registry_program;
+static const char *regctl_program;
+
+struct registry {
+    struct process *process;
+    char name[64];
+    char bind[64]; /* gossip */
+    char addr[64]; /* clients */
+    struct regfast_client *client;
+};
+
+/* ---- the registry and its clients ---- */
+
+static bool registry_answers(struct registry *registry)
+{
+    return regfast_ping(registry->client, NULL, NULL, 0) == 0;
+}
+
+static struct registry registry_start(const char *name, const char *registries)
+{
+    struct registry registry = {0};
+    char error[REGFAST_ERROR_SIZE];
+    snprintf(registry.name, sizeof(registry.name), "%s", name);
+    snprintf(registry.bind, sizeof(registry.bind), "%s:%u", fixture_host(), fixture_port());
+    snprintf(registry.addr, sizeof(registry.addr), "%s:%u", fixture_host(), fixture_port());
+    const char *arguments[FIXTURE_ARGUMENTS_MAX] = {registry_program,
+                                                    "-id",
+                                                    name,
+                                                    "-bind",
+                                                    registry.bind,
+                                                    "-addr",
+                                                    registry.addr,
+                                                    "-io",
+                                                    io,
+                                                    "-workers",
+                                                    "2",
+                                                    "-log-level",
+                                                    "info",
+                                                    registries != NULL ? "-registries" : NULL,
+                                                    registries};
+    registry.process = process_start(name, arguments);
+    if (regfast_open(registry.addr, NULL, &registry.client, error, sizeof(error)) < 0) {
+        fail_msg("%s", error);
+    }
+    assert_within_ms(10000, registry_answers(&registry));
+    return registry;
+}
+
+/* As the service manager does; everything is in order, so the exit status is 0. */
+static void registry_stop(struct registry *registry)
+{
+    regfast_close(registry->client);
+    process_signal(registry->process, SIGTERM);
+    assert_int_equal(process_wait(registry->process, 20000), 0);
+}
+
+static size_t registry_warnings_count(const struct registry *registry)
+{
+    return log_count(registry->name, " warn ") + log_count(registry->name, " error ");
+}
+
+/* Whether KEY of GROUP is given to ID at ADDR (NULL: any). */
+static bool matches(const struct registry *registry, const char *group, const char *key,
+                    const char *id, const char *addr)
+{
+    struct regfast_owner owner;
+    return regfast_match(registry->client, group, key, strlen(key), &owner, NULL, 0) == 0 &&
+           strcmp(owner.id, id) == 0 && (addr == NULL || strcmp(owner.addr, addr) == 0);
+}
+
+static bool has_no_owner(const struct registry *registry, const char *group)
+{
+    struct regfast_owner owner;
+    return regfast_match(registry->client, group, "k", 1, &owner, NULL, 0) == REGFAST_ENOTFOUND;
+}
+
+/* Whether the group's list has ID in that state, with that weight (0: any). */
+static bool lists(const struct registry *registry, const char *group, const char *id,
+                  enum regfast_member_state state, uint32_t replicas)
+{
+    struct regfast_member_list *list = NULL;
+    if (regfast_members(registry->client, group, &list, NULL, 0) < 0) {
+        return false;
+    }
+    bool is_listed = false;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct regfast_member *member = &list->members[i];
+        is_listed |= strcmp(member->id, id) == 0 && member->state == state &&
+                     (replicas == 0 || member->replicas == replicas);
+    }
+    regfast_member_list_free(list);
+    return is_listed;
+}
+
+/* Keys of 1000 that are given to ID. */
+static size_t keys_of(const struct registry *registry, const char *group, const char *id)
+{
+    size_t count = 0;
+    for (int i = 0; i < 1000; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "user-%d", i);
+        count += matches(registry, group, key, id, NULL);
+    }
+    return count;
+}
+
+/* `regctl -s ADDR ... --json`, which must succeed. */
+static json_t *regctl_json(const struct registry *registry, const char *const *arguments)
+{
+    const char *all[FIXTURE_ARGUMENTS_MAX] = {regctl_program, "-s", registry->addr, "--json"};
+    size_t count = 4;
+    for (; *arguments != NULL; arguments++) {
+        all[count++] = *arguments;
+    }
+    char *output = NULL;
+    int status = run(20000, &output, all);
+    json_t *root = json_loads(output, 0, NULL);
+    if (status != 0 || root == NULL) {
+        fail_msg("regctl %s: exit status %d: %s", all[4], status, output);
+    }
+    free(output);
+    return root;
+}
+
+static void digest_of(const struct registry *registry, char digest[32])
+{
+    json_t *root = regctl_json(registry, ARGUMENTS("info"));
+    const char *text = json_string_value(json_object_get(root, "digest"));
+    assert_non_null(text);
+    snprintf(digest, 32, "%s", text);
+    json_decref(root);
+}
+
+static bool have_equal_digests(const struct registry *a, const struct registry *b)
+{
+    char digest_a[32];
+    char digest_b[32];
+    digest_of(a, digest_a);
+    digest_of(b, digest_b);
+    return strcmp(digest_a, digest_b) == 0;
+}
+
+/* ---- services ---- */
+
+static struct agent service_start(const char *name, const char *addr_tag,
+                                  const struct registry *registry)
+{
+    char join[96];
+    snprintf(join, sizeof(join), "-join=%s", registry->bind);
+    return agent_start(
+        name, ARGUMENTS("-tag", "group=web", "-tag", addr_tag, "-tag", "replicas=10000", join));
+}
+
+static struct regfast_registration *library_service_start(const char *id, const char *registries)
+{
+    char bind[96];
+    char error[REGFAST_ERROR_SIZE];
+    snprintf(bind, sizeof(bind), "%s:%u", fixture_host(), fixture_port());
+    struct regfast_register_options options = {
+        .size = sizeof(options),
+        .id = id,
+        .group = "web",
+        .addr = "10.0.0.77:80",
+        .registries = registries,
+        .bind = bind,
+        .replicas = 10000,
+    };
+    struct regfast_registration *registration = NULL;
+    if (regfast_register(&options, &registration, error, sizeof(error)) < 0) {
+        fail_msg("%s", error);
+    }
+    assert_int_equal(regfast_registration_wait(registration, 5000), 0);
+    return registration;
+}
+
+/* ---- 1: services join ---- */
+
+SCENARIO(an_agent_becomes_a_matchable_service_and_sees_registry_and_library_members)
+{
+    struct registry registry = registry_start("registry", NULL);
+    assert_true(has_no_owner(&registry, "web"));
+    struct agent agent = service_start("agent", "addr=10.0.0.1:80", &registry);
+    assert_within_ms(2000, matches(&registry, "web", "alice", "agent", "10.0.0.1:80"));
+    assert_true(lists(&registry, "web", "agent", REGFAST_MEMBER_ALIVE, 10000));
+
+    struct regfast_registration *library = library_service_start("library", registry.bind);
+    assert_within_ms(2000, lists(&registry, "web", "library", REGFAST_MEMBER_ALIVE, 10000));
+    assert_in_range(keys_of(&registry, "web", "library"), 400, 600);
+
+    assert_within_ms(2000, agent_members_count(&agent, "alive") == 3);
+    assert_int_equal(agent_members_count(&agent, NULL), 3);
+    assert_true(agent_sees_tag(&agent, "registry", "group", "registry-group"));
+    assert_true(agent_sees_tag(&agent, "registry", "addr", registry.addr));
+    assert_true(agent_sees_tag(&agent, "library", "group", "web"));
+    assert_true(agent_sees_tag(&agent, "library", "addr", "10.0.0.77:80"));
+    assert_true(agent_sees_tag(&agent, "library", "replicas", "10000"));
+    assert_true(matches(&registry, "registry-group", "any", "registry", registry.addr));
+
+    char *output = NULL;
+    assert_int_equal(run(10000, &output,
+                         ARGUMENTS(regctl_program, "-s", registry.addr, "match", "registry-group",
+                                   "alice", "bob")),
+                     0);
+    char expected[256];
+    snprintf(expected, sizeof(expected), "alice\tregistry\t%s\nbob\tregistry\t%s\n", registry.addr,
+             registry.addr);
+    assert_string_equal(output, expected);
+    free(output);
+
+    assert_int_equal(regfast_leave(library, 15000), 0);
+    regfast_registration_free(library);
+    assert_within_ms(3000, agent_sees(&agent, "library", "left"));
+    registry_stop(&registry);
+    assert_within_ms(3000, agent_sees(&agent, "registry", "left"));
+}
+
+SCENARIO(tags_that_make_no_sense_are_left_out_and_take_no_others_down)
+{
+    struct registry registry = registry_start("registry", NULL);
+    struct agent good = service_start("good", "addr=10.0.0.1:80", &registry);
+    assert_within_ms(2000, matches(&registry, "web", "k", "good", NULL));
+    static const char *const bad[] = {"replicas=0", "replicas=-1", "replicas=abc", "addr="};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        free(agent_run(&good, ARGUMENTS("tags", "-set", bad[i])));
+        assert_within_ms(2000, has_no_owner(&registry, "web"));
+        free(agent_run(&good,
+                       ARGUMENTS("tags", "-set", "replicas=100", "-set", "addr=10.0.0.2:80")));
+        assert_within_ms(2000, matches(&registry, "web", "k", "good", "10.0.0.2:80"));
+    }
+    free(agent_run(&good, ARGUMENTS("tags", "-set", "replicas=99999999")));
+    assert_within_ms(2000, lists(&registry, "web", "good", REGFAST_MEMBER_ALIVE, 65535));
+    free(agent_run(&good, ARGUMENTS("tags", "-delete", "group")));
+    assert_within_ms(2000, has_no_owner(&registry, "web"));
+    registry_stop(&registry);
+}
+
+/* ---- 2: services go and come back ---- */
+
+SCENARIO(a_service_that_stops_is_out_and_a_changed_one_answers_differently)
+{
+    struct registry registry = registry_start("registry", NULL);
+    struct agent a = service_start("a", "addr=10.0.0.1:80", &registry);
+    struct agent b = service_start("b", "addr=10.0.0.2:80", &registry);
+    assert_within_ms(2000, keys_of(&registry, "web", "b") > 0);
+    free(agent_run(&a, ARGUMENTS("tags", "-set", "addr=10.0.0.11:80")));
+    assert_within_ms(2000, keys_of(&registry, "web", "a") > 0);
+    json_t *answer = regctl_json(&registry, ARGUMENTS("owners", "web", "k", "2"));
+    assert_int_equal(json_array_size(json_object_get(answer, "owners")), 2);
+    json_decref(answer);
+    free(agent_run(&b, ARGUMENTS("tags", "-set", "group=db")));
+    assert_within_ms(2000, keys_of(&registry, "web", "a") == 1000);
+    assert_within_ms(2000, matches(&registry, "web", "k", "a", "10.0.0.11:80"));
+    assert_within_ms(2000, keys_of(&registry, "db", "b") == 1000);
+    free(agent_run(&b, ARGUMENTS("tags", "-set", "group=web")));
+    assert_within_ms(2000, keys_of(&registry, "web", "b") > 0);
+
+    agent_stop_gracefully(&b);
+    assert_within_ms(3000, lists(&registry, "web", "b", REGFAST_MEMBER_LEFT, 0));
+    assert_int_equal(keys_of(&registry, "web", "a"), 1000);
+    registry_stop(&registry);
+}
+
+/* As in test_serf.c: the suspicion timer of serf-wire.md, section 12, and the probes before it. */
+static unsigned failure_bound_ms(unsigned members)
+{
+    unsigned suspicion_ms = members < 4 ? 4000 : 24000;
+    return suspicion_ms + 2 * members * 1000 + 2000;
+}
+
+SCENARIO(a_killed_service_is_out_after_suspicion_and_back_when_restarted)
+{
+    struct registry registry = registry_start("registry", NULL);
+    struct agent a = service_start("a", "addr=10.0.0.1:80", &registry);
+    struct agent b = service_start("b", "addr=10.0.0.2:80", &registry);
+    assert_within_ms(2000,
+                     keys_of(&registry, "web", "b") > 0 && keys_of(&registry, "web", "a") > 0);
+    agent_kill(&b);
+    assert_within_ms(failure_bound_ms(3), lists(&registry, "web", "b", REGFAST_MEMBER_FAILED, 0));
+    assert_int_equal(keys_of(&registry, "web", "a"), 1000);
+    char join[96];
+    snprintf(join, sizeof(join), "-join=%s", a.address);
+    agent_restart(&b, ARGUMENTS("-tag", "group=web", "-tag", "addr=10.0.0.2:80", join));
+    assert_within_ms(2000, keys_of(&registry, "web", "b") > 0);
+    registry_stop(&registry);
+}
+
+/* ---- 3: registries agree ---- */
+
+static void assert_same_answers(const struct registry *a, const struct registry *b)
+{
+    enum { KEYS = 10000 };
+    static char texts[KEYS][16];
+    static struct regfast_key keys[KEYS];
+    static struct regfast_owner owners_a[KEYS];
+    static struct regfast_owner owners_b[KEYS];
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "key-%d", i);
+        keys[i] = (struct regfast_key){texts[i], strlen(texts[i])};
+    }
+    assert_int_equal(regfast_match_many(a->client, "web", keys, KEYS, owners_a, NULL, 0), 0);
+    assert_int_equal(regfast_match_many(b->client, "web", keys, KEYS, owners_b, NULL, 0), 0);
+    size_t of_library = 0;
+    for (int i = 0; i < KEYS; i++) {
+        assert_string_equal(owners_a[i].id, owners_b[i].id);
+        assert_string_equal(owners_a[i].addr, owners_b[i].addr);
+        of_library += strcmp(owners_a[i].id, "library") == 0;
+    }
+    assert_in_range(of_library, KEYS / 10, KEYS / 2); /* three of equal weight */
+}
+
+SCENARIO(a_registry_that_knows_only_an_agent_learns_everything_and_agrees)
+{
+    struct registry first = registry_start("first", NULL);
+    struct agent a = service_start("a", "addr=10.0.0.1:80", &first);
+    struct agent b = service_start("b", "addr=10.0.0.2:80", &first);
+    struct regfast_registration *library = library_service_start("library", a.address);
+    struct agent plain = agent_start("plain", NO_ARGUMENTS);
+    free(agent_run(&plain, ARGUMENTS("join", b.address)));
+    assert_within_ms(5000, agent_members_count(&plain, "alive") == 5);
+
+    struct registry second = registry_start("second", plain.address);
+    assert_within_ms(5000, lists(&second, "web", "library", REGFAST_MEMBER_ALIVE, 10000));
+    assert_within_ms(5000, lists(&second, "web", "a", REGFAST_MEMBER_ALIVE, 10000));
+    assert_within_ms(5000, lists(&second, "registry-group", "first", REGFAST_MEMBER_ALIVE, 0));
+    assert_within_ms(5000, lists(&first, "registry-group", "second", REGFAST_MEMBER_ALIVE, 0));
+    assert_within_ms(5000, have_equal_digests(&first, &second));
+    assert_same_answers(&first, &second);
+
+    assert_int_equal(regfast_leave(library, 15000), 0);
+    regfast_registration_free(library);
+    registry_stop(&second);
+    registry_stop(&first);
+}
+
+/* ---- a quiet minute ---- */
+
+SCENARIO(registries_library_and_agents_are_quiet_for_a_minute)
+{
+    struct registry first = registry_start("first", NULL);
+    struct registry second = registry_start("second", first.bind);
+    struct agent a = service_start("a", "addr=10.0.0.1:80", &first);
+    struct agent b = service_start("b", "addr=10.0.0.2:80", &second);
+    struct regfast_registration *library = library_service_start("library", first.bind);
+    assert_within_ms(5000, agent_members_count(&a, "alive") == 5);
+    assert_within_ms(5000, agent_members_count(&b, "alive") == 5);
+    uint64_t end_ms = now_ms() + 60000;
+    while (now_ms() < end_ms) {
+        sleep_ms(5000);
+        assert_int_equal(agent_members_count(&a, "alive"), 5);
+        assert_int_equal(agent_members_count(&b, "alive"), 5);
+        assert_int_equal(agent_warnings_count(&a) + agent_warnings_count(&b), 0);
+        assert_int_equal(registry_warnings_count(&first) + registry_warnings_count(&second), 0);
+        assert_true(matches(&first, "web", "k", "a", NULL) ||
+                    matches(&first, "web", "k", "b", NULL) ||
+                    matches(&first, "web", "k", "library", NULL));
+    }
+    assert_true(have_equal_digests(&first, &second));
+    assert_int_equal(regfast_leave(library, 15000), 0);
+    regfast_registration_free(library);
+    registry_stop(&second);
+    registry_stop(&first);
+}
+
+/* A kernel or container without io_uring cannot run the `uring` part. */
+static void need_engine(void)
+{
+    if (strcmp(io, "uring") != 0) {
+        return;
+    }
+    char *output = NULL;
+    const char *arguments[] = {"timeout", "2",           registry_program, "-io",         "uring",
+                               "-bind",   "127.0.0.1:0", "-addr",          "127.0.0.1:0", NULL};
+    int status = run(10000, &output, arguments);
+    if (status == 1 && strstr(output, "io_uring") != NULL) {
+        printf("skipped: %s", output);
+        exit(77);
+    }
+    free(output);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest services[] = {
+        scenario_test(an_agent_becomes_a_matchable_service_and_sees_registry_and_library_members),
+        scenario_test(tags_that_make_no_sense_are_left_out_and_take_no_others_down),
+        scenario_test(a_service_that_stops_is_out_and_a_changed_one_answers_differently),
+        scenario_test(a_killed_service_is_out_after_suspicion_and_back_when_restarted),
+        scenario_test(a_registry_that_knows_only_an_agent_learns_everything_and_agrees),
+    };
+    const struct CMUnitTest quiet[] = {
+        scenario_test(registries_library_and_agents_are_quiet_for_a_minute),
+    };
+    if (argc != 5) {
+        fprintf(stderr, "usage: %s services|quiet uring|epoll REGISTRY REGCTL\n", argv[0]);
+        return 2;
+    }
+    io = argv[2];
+    registry_program = argv[3];
+    regctl_program = argv[4];
+    fixture_need_serf();
+    need_engine();
+    return strcmp(argv[1], "quiet") == 0 ? cmocka_run_group_tests(quiet, NULL, NULL)
+                                         : cmocka_run_group_tests(services, NULL, NULL);
+}
