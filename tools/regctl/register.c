@@ -35,16 +35,18 @@ static int check_required(const struct regctl_options *options)
     return REGCTL_OK;
 }
 
-static void print_joined(const struct regctl_options *options)
+static void print_joined(const struct regfast_registration *registration,
+                         const struct regctl_options *options)
 {
+    const char *addr = regfast_registration_addr(registration);
     if (options->json) {
-        (void)rf_regctl_print_json(json_pack(
-            "{s:b, s:o, s:o, s:o}", "joined", 1, "group",
-            rf_regctl_json_text(options->group, strlen(options->group)), "id",
-            rf_regctl_json_text(options->id, strlen(options->id)), "addr",
-            rf_regctl_json_text(options->addr, strlen(options->addr)))); /* has said why not */
+        (void)rf_regctl_print_json(
+            json_pack("{s:b, s:o, s:o, s:o}", "joined", 1, "group",
+                      rf_regctl_json_text(options->group, strlen(options->group)), "id",
+                      rf_regctl_json_text(options->id, strlen(options->id)), "addr",
+                      rf_regctl_json_text(addr, strlen(addr)))); /* has said why not */
     } else {
-        printf("joined group '%s' as '%s' for %s\n", options->group, options->id, options->addr);
+        printf("joined group '%s' as '%s' for %s\n", options->group, options->id, addr);
     }
     (void)fflush(stdout); /* who waits for this line reads a pipe; main looks at the error flag */
 }
@@ -59,7 +61,7 @@ static void stay(struct regfast_registration *registration, const struct regctl_
             return;
         }
     }
-    print_joined(options);
+    print_joined(registration, options);
     while (sigwaitinfo(signals, NULL) < 0) {
         /* interrupted by another signal, like that of a debugger */
     }
