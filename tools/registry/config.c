@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/registry/config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/member.h"
+#include "tools/options.h"
+
+enum {
+    CLIENT_PORT = 9800,
+    ID_HOST_SIZE_MAX =
+        RF_GOSSIP_OWN_NAME_SIZE_MAX - sizeof("-4294967295"), /* port or pid follows */
+};
+
+/* What the table below writes to; one command line in a process. */
+static struct {
+    bool help;
+    bool version;
+    const char *id;
+    const char *bind;
+    const char *bind_advertise;
+    const char *addr;
+    const char *advertise;
+    const char *registries;
+    const char *io;
+    uint64_t workers;
+    const char *placement;
+    const char *log_level;
+} values;
+
+static const char *const io_choices[] = {"auto", "uring", "epoll", NULL};
+static const char *const placement_choices[] = {"v1", "crc32", NULL};
+static const char *const log_level_choices[] = {"error", "warn", "info", "debug", NULL};
+
+static const struct rf_option table[] = {
+    {.name = "id",
+     .value_name = "NAME",
+     .help = "Name of this node, unique in the cluster: letters, digits, '.' and '-'. "
+             "Without it: the host's name and the port of -bind.",
+     .type = RF_OPTION_TEXT,
+     .text = &values.id},
+    {.name = "bind",
+     .value_name = "HOST:PORT",
+     .help = "Where to gossip, UDP and TCP; an empty host is every address, port 0 any free one.",
+     .type = RF_OPTION_BIND,
+     .port_default = RF_GOSSIP_PORT_DEFAULT,
+     .default_value = ":7370",
+     .text = &values.bind},
+    {.name = "bind-advertise",
+     .value_name = "HOST:PORT",
+     .help = "The gossip address that other nodes are told. Without it: that of -bind; an empty "
+             "host becomes the machine's first private address.",
+     .type = RF_OPTION_BIND,
+     .port_default = RF_GOSSIP_PORT_DEFAULT,
+     .text = &values.bind_advertise},
+    {.name = "addr",
+     .value_name = "HOST:PORT",
+     .help = "Where to answer clients.",
+     .type = RF_OPTION_BIND,
+     .port_default = CLIENT_PORT,
+     .default_value = ":9800",
+     .text = &values.addr},
+    {.name = "advertise",
+     .value_name = "HOST:PORT",
+     .help = "The client address that the group registry-group lists for this node. Without it: "
+             "that of -addr; an empty host becomes the machine's first private address.",
+     .type = RF_OPTION_BIND,
+     .port_default = CLIENT_PORT,
+     .text = &values.advertise},
+    {.name = "registries",
+     .value_name = "HOST:PORT,...",
+     .help = "Gossip addresses of some nodes of the cluster, other registries or any Serf agent; "
+             "they are tried until one answers. Without it: a cluster of its own, for others to "
+             "join.",
+     .type = RF_OPTION_HOST_PORTS,
+     .port_default = RF_GOSSIP_PORT_DEFAULT,
+     .text = &values.registries},
+    {.name = "io",
+     .value_name = "ENGINE",
+     .help = "How to serve clients: uring, epoll, or auto for io_uring where the system has and "
+             "allows it.",
+     .type = RF_OPTION_CHOICE,
+     .choices = io_choices,
+     .default_value = "auto",
+     .text = &values.io},
+    {.name = "workers",
+     .value_name = "N",
+     .help = "Threads that serve clients; 0: one for each core that this process may use.",
+     .type = RF_OPTION_NUMBER,
+     .max = RF_WORKERS_MAX,
+     .default_value = "0",
+     .number = &values.workers},
+    {.name = "placement",
+     .value_name = "RULE",
+     .help = "How keys are given to members: v1, or crc32 to answer as the Go registry does. The "
+             "same on every node.",
+     .type = RF_OPTION_CHOICE,
+     .choices = placement_choices,
+     .default_value = "v1",
+     .text = &values.placement},
+    {.name = "log-level",
+     .value_name = "LEVEL",
+     .help = "Least important lines to log, on standard error: error, warn, info or debug.",
+     .type = RF_OPTION_CHOICE,
+     .choices = log_level_choices,
+     .default_value = "info",
+     .text = &values.log_level},
+    {.name = "version",
+     .help = "Print the version and exit.",
+     .type = RF_OPTION_FLAG,
+     .flag = &values.version},
+    {.name = "help", .help = "Print this and exit.", .type = RF_OPTION_FLAG, .flag = &values.help},
+};
+
+static const struct rf_options options = {table, sizeof(table) / sizeof(table[0])};
+
+/* Of a host's name only what gossip allows in a node's name. */
+static void default_id(const char *bind, char ret_id[RF_GOSSIP_OWN_NAME_SIZE_MAX + 1])
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    (void)gethostname(host, sizeof(host) - 1); /* left empty if it fails */
+    size_t used = 0;
+    for (const char *at = host; *at != '\0' && used < ID_HOST_SIZE_MAX; at++) {
+        bool is_allowed = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
+                          (*at >= '0' && *at <= '9') || *at == '.' || *at == '-';
+        ret_id[used++] = is_allowed ? *at : '-';
+    }
+    if (used == 0) {
+        used = (size_t)snprintf(ret_id, RF_GOSSIP_OWN_NAME_SIZE_MAX + 1, "registry");
+    }
+    /* Several on one machine differ by their port; one that takes any port, by its process. */
+    struct rf_host_port host_port;
+    unsigned number = (unsigned)getpid();
+    if (rf_host_port_parse_bind(bind, RF_GOSSIP_PORT_DEFAULT, &host_port, NULL) == 0 &&
+        host_port.port != 0) {
+        number = host_port.port;
+    }
+    (void)snprintf(ret_id + used, RF_GOSSIP_OWN_NAME_SIZE_MAX + 1 - used, "-%u", number);
+}
+
+static int set_id(struct rf_registry_config *config, struct rf_error *err)
+{
+    if (values.id == NULL) {
+        default_id(config->bind, config->id);
+        return 0;
+    }
+    size_t size = strlen(values.id);
+    if (size > RF_GOSSIP_OWN_NAME_SIZE_MAX) {
+        return rf_error_set(err, -EINVAL, "option -id: %zu bytes, allowed 1..%d", size,
+                            RF_GOSSIP_OWN_NAME_SIZE_MAX);
+    }
+    memcpy(config->id, values.id, size + 1);
+    return 0;
+}
+
+static int set_seeds(struct rf_registry_config *config, struct rf_error *err)
+{
+    if (values.registries == NULL) {
+        return 0;
+    }
+    config->seeds_text = strdup(values.registries);
+    if (config->seeds_text == NULL) {
+        return rf_error_set(err, -ENOMEM, "option -registries: out of memory");
+    }
+    char *rest = config->seeds_text;
+    for (char *seed = strsep(&rest, ","); seed != NULL; seed = strsep(&rest, ",")) {
+        if (config->seeds_count == RF_GOSSIP_SEEDS_MAX) {
+            return rf_error_set(err, RF_ELIMIT, "option -registries: allowed are %d addresses",
+                                RF_GOSSIP_SEEDS_MAX);
+        }
+        config->seeds[config->seeds_count++] = seed;
+    }
+    return 0;
+}
+
+static void set_choices(struct rf_registry_config *config)
+{
+    int ret = rf_io_parse(values.io, &config->io, NULL);
+    RF_ASSERT(ret == 0); /* the table has let it pass, so here and below */
+    ret = rf_placement_parse(values.placement, &config->placement, NULL);
+    RF_ASSERT(ret == 0);
+    ret = rf_log_level_parse(values.log_level, &config->log_level, NULL);
+    RF_ASSERT(ret == 0);
+}
+
+int rf_registry_config_init(struct rf_registry_config *config, int argc, char **argv,
+                            struct rf_error *err)
+{
+    uint64_t given;
+    memset(config, 0, sizeof(*config));
+    int ret = rf_options_parse(&options, argc, argv, &given, err);
+    if (ret < 0) {
+        return ret;
+    }
+    config->help = values.help;
+    config->version = values.version;
+    if (config->help || config->version) {
+        return 0;
+    }
+    if (ret > 0) {
+        return rf_error_set(err, -EINVAL, "argument '%.64s': none is wanted, only options",
+                            argv[0]);
+    }
+    config->bind = values.bind;
+    config->bind_advertise = values.bind_advertise;
+    config->addr = values.addr;
+    config->advertise = values.advertise;
+    config->workers = (unsigned)values.workers;
+    set_choices(config);
+    ret = set_id(config, err);
+    if (ret == 0) {
+        ret = set_seeds(config, err);
+    }
+    if (ret < 0) {
+        rf_registry_config_fini(config);
+    }
+    return ret;
+}
+
+void rf_registry_config_fini(struct rf_registry_config *config)
+{
+    free(config->seeds_text);
+    config->seeds_text = NULL;
+    config->seeds_count = 0;
+}
+
+void rf_registry_config_print_help(FILE *stream)
+{
+    fputs(
+        "usage: registry [OPTION]...\n\n"
+        "Answers which instance of a service group a key belongs to. Services register by joining\n"
+        "the gossip (Serf) with the tags group, addr and replicas.\n\n",
+        stream);
+    rf_options_print(&options, UINT32_MAX, stream);
+    fputs(
+        "\nSIGTERM or SIGINT: leave the cluster, answer what is in flight, exit 0. A second one:\n"
+        "exit at once. Exit codes: 1 it could not start, 2 wrong usage.\n",
+        stream);
+}
+
+static bool is_wildcard(const char *host)
+{
+    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+int rf_registry_config_advertised(const struct rf_registry_config *config, uint16_t port,
+                                  char ret_text[RF_REGISTRY_ADDRESS_SIZE], bool *ret_guessed,
+                                  struct rf_error *err)
+{
+    struct rf_host_port host_port;
+    const char *text = config->advertise != NULL ? config->advertise : config->addr;
+    int ret = rf_host_port_parse_bind(text, port, &host_port, err);
+    if (ret < 0) {
+        return ret;
+    }
+    if (host_port.port == 0) {
+        host_port.port = port;
+    }
+    *ret_guessed = is_wildcard(host_port.host);
+    if (*ret_guessed) {
+        struct rf_address address;
+        rf_address_first_private(&address);
+        address.port = host_port.port;
+        char address_text[RF_ADDRESS_TEXT_SIZE];
+        (void)snprintf(ret_text, RF_REGISTRY_ADDRESS_SIZE, "%s",
+                       rf_address_format(&address, address_text));
+        return 0;
+    }
+    bool is_ipv6 = strchr(host_port.host, ':') != NULL;
+    if (strlen(host_port.host) > RF_NAME_SIZE_MAX - strlen("[]:65535")) {
+        return rf_error_set(err, -EINVAL, "address to advertise: host of %zu bytes, allowed %zu",
+                            strlen(host_port.host), RF_NAME_SIZE_MAX - strlen("[]:65535"));
+    }
+    (void)snprintf(ret_text, RF_REGISTRY_ADDRESS_SIZE, is_ipv6 ? "[%s]:%u" : "%s:%u",
+                   host_port.host, host_port.port);
+    return 0;
+}

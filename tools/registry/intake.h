@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * intake.h - from what gossip says about members to the roster of the next catalog.
+ *
+ * Whatever a node gossips, only its own place in the roster depends on it: a member whose tags make
+ * no sense is left out (also if it was in before, so that the catalog depends on what is gossiped
+ * now and not on history), counted, and logged once for each reason. A member without a `group` is
+ * an ordinary node of the cluster that offers no service.
+ */
+#ifndef RF_TOOLS_REGISTRY_INTAKE_H
+#define RF_TOOLS_REGISTRY_INTAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/catalog.h"
+#include "core/log.h"
+#include "gossip/gossip.h"
+
+enum {
+    /* Remembered (member, reason) pairs that have been logged: 32 KiB. Where two fall on the same
+     * place the later one wins, so at worst a line is logged again. */
+    RF_INTAKE_TOLD_COUNT = 4096,
+};
+
+/* Caller's storage, zeroed but for the first two. Threads: the publisher's. */
+struct rf_intake {
+    struct rf_roster *roster; /* borrowed */
+    struct rf_log log;
+    uint64_t refused_count; /* members left out, each time that one was announced */
+    uint64_t capped_count;  /* members whose replicas were above RF_REPLICAS_MAX, likewise */
+    uint64_t told[RF_INTAKE_TOLD_COUNT];
+};
+
+/*
+ * Brings the roster up to what the event says; nothing is committed.
+ *
+ * Returns false if memory was short: the roster may lack a change, and an event of kind
+ * RF_GOSSIP_EVENT_RESYNC with the whole list, applied later, mends it.
+ */
+bool rf_intake_apply(struct rf_intake *intake, enum rf_gossip_event_kind kind,
+                     const struct rf_gossip_members *members);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * main.c - the registry: wires gossip, publisher thread and server, and waits for signals.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/log.h"
+#include "gossip/gossip.h"
+#include "net/server.h"
+#include "tools/registry/config.h"
+#include "tools/registry/publisher_thread.h"
+
+enum {
+    EXIT_START = 1, /* a port in use, io_uring missing under -io uring, out of memory */
+    EXIT_USAGE = 2,
+    EXIT_FORCED = 3, /* a second signal */
+
+    /* Serf gives its two announcements 5 s each to spread at the most, and the end 1 s. */
+    LEAVE_TIMEOUT_MS = 12 * 1000,
+    SIGNALS_APART_MS = 100,     /* timeout(1), for one, signals a process and at once its group */
+    STOP_TIMEOUT_MS = 5 * 1000, /* a reader that takes no reply for so long will not take it */
+};
+
+#define REGISTRY_GROUP "registry-group"
+
+struct registry {
+    struct rf_registry_config config;
+    struct rf_log log;
+    struct rf_publisher_thread *publisher;
+    struct rf_server *server;
+    struct rf_gossip *gossip;
+    char advertised[RF_REGISTRY_ADDRESS_SIZE]; /* to clients */
+    bool is_guessed;                           /* that address is the first private one */
+};
+
+/* A connection costs a descriptor; many systems start a service with 1024 and allow it far more. */
+static void raise_descriptor_limit(const struct rf_log *log)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+            rf_log(log, RF_LOG_WARN, "descriptor limit not raised to %llu: %s",
+                   (unsigned long long)limit.rlim_max, strerror(errno));
+        }
+    }
+}
+
+static int start_server(struct registry *registry, struct rf_error *err)
+{
+    const struct rf_registry_config *config = &registry->config;
+    /* What the server says at its start is in log_started too, and must not stand before the one
+     * line of an error. */
+    struct rf_log log = registry->log;
+    log.level_max = log.level_max == RF_LOG_INFO ? RF_LOG_WARN : log.level_max;
+    const struct rf_server_config server_config = {
+        .addr = config->addr,
+        .io = config->io,
+        .workers = config->workers,
+        .publisher = rf_publisher_thread_publisher(registry->publisher),
+        .log = log,
+        .version = RF_VERSION,
+        .node_id = config->id,
+    };
+    int ret = rf_server_start(&server_config, &registry->server, err);
+    if (ret < 0) {
+        return ret;
+    }
+    return rf_registry_config_advertised(config, rf_server_port(registry->server),
+                                         registry->advertised, &registry->is_guessed, err);
+}
+
+static int start_gossip(struct registry *registry, struct rf_error *err)
+{
+    const struct rf_registry_config *config = &registry->config;
+    const struct rf_gossip_tag tags[] = {
+        {"group", REGISTRY_GROUP},
+        {"addr", registry->advertised},
+    };
+    const struct rf_gossip_config gossip_config = {
+        .name = config->id,
+        .bind = config->bind,
+        .advertise = config->bind_advertise,
+        .tags = tags,
+        .tags_count = sizeof(tags) / sizeof(tags[0]),
+        .seeds = config->seeds,
+        .seeds_count = config->seeds_count,
+        .profile = RF_GOSSIP_LAN,
+        .log = registry->log,
+        .has_consumer = true,
+    };
+    int ret = rf_gossip_start(&gossip_config, &registry->gossip, err);
+    if (ret < 0) {
+        return ret;
+    }
+    return rf_publisher_thread_start(registry->publisher, registry->gossip, err);
+}
+
+/* The server first: its port, where any will do, is in the tags that gossip starts with. */
+static int start(struct registry *registry, struct rf_error *err)
+{
+    int ret = rf_publisher_thread_new(registry->config.placement, &registry->log,
+                                      &registry->publisher, err);
+    if (ret == 0) {
+        ret = start_server(registry, err);
+    }
+    if (ret == 0) {
+        ret = start_gossip(registry, err);
+    }
+    return ret;
+}
+
+static void log_started(const struct registry *registry)
+{
+    const struct rf_registry_config *config = &registry->config;
+    if (registry->is_guessed) {
+        rf_log(&registry->log, RF_LOG_INFO,
+               "advertise=%s is the machine's first private address; -advertise sets another",
+               registry->advertised);
+    }
+    char bound[RF_ADDRESS_TEXT_SIZE];
+    char advertised[RF_ADDRESS_TEXT_SIZE];
+    rf_log(&registry->log, RF_LOG_INFO,
+           "started version=%s id=%s addr=%s port=%u advertise=%s bind=%s bind_advertise=%s "
+           "registries=%zu placement=%s engine=%s engine_reason=\"%s\" workers=%u",
+           RF_VERSION, config->id, config->addr, rf_server_port(registry->server),
+           registry->advertised, rf_address_format(rf_gossip_bound(registry->gossip), bound),
+           rf_address_format(rf_gossip_advertised(registry->gossip), advertised),
+           config->seeds_count, rf_placement_name(config->placement),
+           rf_server_engine_name(registry->server), rf_server_engine_reason(registry->server),
+           rf_server_workers_count(registry->server));
+}
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t first_signal_ms; /* set before the handler is */
+
+static void exit_at_once(int signal_number)
+{
+    (void)signal_number; /* any of them is enough */
+    if (monotonic_ms() - first_signal_ms < SIGNALS_APART_MS) {
+        return;
+    }
+    static const char text[] = "second signal: exit at once\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)written; /* nobody may be reading */
+    _exit(EXIT_FORCED);
+}
+
+/* From here on a signal is not waited for, since main is busy leaving. */
+static void let_second_signal_end(const sigset_t *signals)
+{
+    struct sigaction action = {.sa_handler = exit_at_once, .sa_flags = SA_RESTART};
+    first_signal_ms = monotonic_ms();
+    (void)sigaction(SIGTERM, &action, NULL); /* cannot fail for a valid signal */
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL); /* cannot fail for a valid set */
+}
+
+static void wait_for_end(const struct registry *registry, const sigset_t *signals)
+{
+    for (;;) {
+        int signal_number = 0;
+        int code = sigwait(signals, &signal_number);
+        RF_ASSERT(code == 0);
+        if (signal_number != SIGHUP) {
+            rf_log(&registry->log, RF_LOG_INFO, "stopping signal=%s",
+                   signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+            return;
+        }
+        rf_log(&registry->log, RF_LOG_INFO,
+               "signal=SIGHUP: nothing to reload, options are read "
+               "at start only");
+    }
+}
+
+static void leave(struct registry *registry)
+{
+    if (rf_gossip_leave(registry->gossip, LEAVE_TIMEOUT_MS) < 0) {
+        rf_log(&registry->log, RF_LOG_WARN,
+               "not left within %d ms: others may see this node as failed", LEAVE_TIMEOUT_MS);
+    }
+    unsigned dropped = rf_server_stop(registry->server, STOP_TIMEOUT_MS);
+    if (dropped > 0) {
+        rf_log(&registry->log, RF_LOG_WARN,
+               "%u connections dropped: their replies were not read within %d ms", dropped,
+               STOP_TIMEOUT_MS);
+    }
+    rf_log(&registry->log, RF_LOG_INFO, "stopped");
+}
+
+/* Each of the three accepts NULL; gossip outlives its consumer, the publisher its readers. */
+static void fini(struct registry *registry)
+{
+    rf_server_free(registry->server);
+    if (registry->publisher != NULL) {
+        rf_publisher_thread_stop(registry->publisher);
+    }
+    rf_gossip_free(registry->gossip);
+    rf_publisher_thread_free(registry->publisher);
+    rf_registry_config_fini(&registry->config);
+}
+
+static int run(struct registry *registry)
+{
+    /* Blocked before any thread starts, so that all inherit it and sigwait gets them. */
+    sigset_t signals;
+    (void)sigemptyset(&signals); /* these cannot fail for valid signals */
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+
+    registry->log = rf_log_stderr(registry->config.log_level);
+    raise_descriptor_limit(&registry->log);
+    struct rf_error err = {0};
+    if (start(registry, &err) < 0) {
+        fprintf(stderr, "registry: %s\n", err.text);
+        return EXIT_START;
+    }
+    log_started(registry);
+    wait_for_end(registry, &signals);
+    let_second_signal_end(&signals);
+    leave(registry);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static struct registry registry;
+    struct rf_error err = {0};
+    if (rf_registry_config_init(&registry.config, argc, argv, &err) < 0) {
+        fprintf(stderr, "registry: %s; see registry --help\n", err.text);
+        return EXIT_USAGE;
+    }
+    if (registry.config.help) {
+        rf_registry_config_print_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (registry.config.version) {
+        puts("registry " RF_VERSION);
+        return EXIT_SUCCESS;
+    }
+    int code = run(&registry);
+    fini(&registry);
+    return code;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/registry/publisher_thread.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/catalog.h"
+#include "tools/registry/intake.h"
+
+enum {
+    RECLAIM_INTERVAL_MS = 5,  /* readers leave their sections within microseconds */
+    RETRY_INTERVAL_MS = 1000, /* memory was short */
+
+    /* A publication follows after so many events at the latest, however fast more arrive: as many
+     * as gossip queues. */
+    EVENTS_PER_CATALOG_MAX = RF_GOSSIP_EVENTS_MAX,
+};
+
+struct rf_publisher_thread {
+    struct rf_publisher publisher;
+    struct rf_intake intake;
+    struct rf_gossip *gossip; /* borrowed; NULL: not running */
+    pthread_t thread;
+    int stop_fd;
+    bool is_incomplete;    /* memory was short: the whole list is wanted */
+    bool is_commit_wanted; /* the roster may have changes that are not in a catalog */
+    bool is_retired;       /* a retired catalog waits for its readers */
+};
+
+static void take_whole_list(struct rf_publisher_thread *thread)
+{
+    struct rf_gossip_members *members = NULL;
+    if (rf_gossip_members(thread->gossip, &members) < 0) {
+        return; /* is_incomplete stays: it is tried again */
+    }
+    thread->is_incomplete = !rf_intake_apply(&thread->intake, RF_GOSSIP_EVENT_RESYNC, members);
+    thread->is_commit_wanted = true;
+    rf_gossip_members_free(members);
+}
+
+static void take_events(struct rf_publisher_thread *thread)
+{
+    for (int i = 0; i < EVENTS_PER_CATALOG_MAX; i++) {
+        struct rf_gossip_event *event = rf_gossip_event_next(thread->gossip);
+        if (event == NULL) {
+            return;
+        }
+        if (!rf_intake_apply(&thread->intake, event->kind, &event->members)) {
+            thread->is_incomplete = true;
+        } else if (event->kind == RF_GOSSIP_EVENT_RESYNC) {
+            thread->is_incomplete = false;
+        }
+        thread->is_commit_wanted = true;
+        rf_gossip_event_free(event);
+    }
+}
+
+static void publish_catalog(struct rf_publisher_thread *thread)
+{
+    struct rf_error err = {0};
+    struct rf_catalog *catalog = NULL;
+    const struct rf_log *log = &thread->intake.log;
+    int ret = rf_roster_commit(thread->intake.roster, &catalog, &err);
+    if (ret < 0) {
+        rf_log(log, RF_LOG_ERROR, "catalog not made, tried again in %d ms reason=\"%s\"",
+               RETRY_INTERVAL_MS, err.text);
+        return; /* is_commit_wanted stays */
+    }
+    thread->is_commit_wanted = false;
+    if (catalog == NULL) {
+        return;
+    }
+    rf_log(log, RF_LOG_DEBUG,
+           "catalog version=%llu digest=%016llx groups=%zu members=%zu alive=%zu",
+           (unsigned long long)catalog->version, (unsigned long long)catalog->digest,
+           catalog->groups_count, catalog->members_count, catalog->alive_count);
+    rf_publish(&thread->publisher, &catalog->published);
+    thread->is_retired = true;
+}
+
+static int poll_timeout_ms(const struct rf_publisher_thread *thread)
+{
+    if (thread->is_retired) {
+        return RECLAIM_INTERVAL_MS;
+    }
+    return thread->is_incomplete || thread->is_commit_wanted ? RETRY_INTERVAL_MS : -1;
+}
+
+static void *run(void *context)
+{
+    struct rf_publisher_thread *thread = context;
+    struct pollfd fds[] = {
+        {.fd = rf_gossip_event_fd(thread->gossip), .events = POLLIN},
+        {.fd = thread->stop_fd, .events = POLLIN},
+    };
+    for (;;) {
+        int ready = poll(fds, 2, poll_timeout_ms(thread));
+        RF_ASSERT(ready >= 0 || errno == EINTR || errno == ENOMEM);
+        if (ready > 0 && (fds[1].revents & POLLIN) != 0) {
+            return NULL;
+        }
+        take_events(thread);
+        if (thread->is_incomplete) {
+            take_whole_list(thread);
+        }
+        if (thread->is_commit_wanted) {
+            publish_catalog(thread);
+        }
+        thread->is_retired = rf_publisher_reclaim(&thread->publisher);
+    }
+}
+
+int rf_publisher_thread_new(enum rf_placement placement, const struct rf_log *log,
+                            struct rf_publisher_thread **ret_thread, struct rf_error *err)
+{
+    /* The catalog's readers rely on cache-line alignment of what ck embeds. */
+    struct rf_publisher_thread *thread = NULL;
+    if (posix_memalign((void **)&thread, 64, sizeof(*thread)) != 0) {
+        return rf_error_set(err, -ENOMEM, "publisher: out of memory");
+    }
+    memset(thread, 0, sizeof(*thread));
+    thread->intake.log = *log;
+    struct rf_catalog *first = NULL;
+    int ret;
+    thread->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (thread->stop_fd < 0) {
+        ret = rf_error_set(err, -errno, "publisher: eventfd: %s", strerror(errno));
+        goto fail;
+    }
+    ret = rf_roster_new(placement, &thread->intake.roster, err);
+    if (ret < 0) {
+        goto fail;
+    }
+    ret = rf_roster_commit(thread->intake.roster, &first, err);
+    if (ret < 0) {
+        goto fail;
+    }
+    RF_ASSERT(first != NULL);
+    rf_publisher_init(&thread->publisher, &first->published);
+    *ret_thread = thread;
+    return 0;
+
+fail:
+    rf_roster_free(thread->intake.roster);
+    if (thread->stop_fd >= 0) {
+        (void)close(thread->stop_fd); /* an eventfd has nothing to lose */
+    }
+    free(thread);
+    return ret;
+}
+
+struct rf_publisher *rf_publisher_thread_publisher(struct rf_publisher_thread *thread)
+{
+    return &thread->publisher;
+}
+
+int rf_publisher_thread_start(struct rf_publisher_thread *thread, struct rf_gossip *gossip,
+                              struct rf_error *err)
+{
+    RF_ASSERT(thread->gossip == NULL);
+    thread->gossip = gossip;
+    int code = pthread_create(&thread->thread, NULL, run, thread);
+    if (code != 0) {
+        thread->gossip = NULL;
+        return rf_error_set(err, -code, "publisher thread: %s", strerror(code));
+    }
+    (void)pthread_setname_np(thread->thread, "rf-publisher"); /* only a name */
+    return 0;
+}
+
+void rf_publisher_thread_stop(struct rf_publisher_thread *thread)
+{
+    if (thread->gossip == NULL) {
+        return;
+    }
+    int ret = eventfd_write(thread->stop_fd, 1);
+    RF_ASSERT(ret == 0);
+    ret = pthread_join(thread->thread, NULL);
+    RF_ASSERT(ret == 0);
+    thread->gossip = NULL;
+}
+
+void rf_publisher_thread_free(struct rf_publisher_thread *thread)
+{
+    if (thread == NULL) {
+        return;
+    }
+    rf_publisher_thread_stop(thread);
+    rf_publisher_fini(&thread->publisher);
+    rf_roster_free(thread->intake.roster);
+    (void)close(thread->stop_fd); /* an eventfd has nothing to lose */
+    free(thread);
+}

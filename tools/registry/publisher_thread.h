@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * publisher_thread.h - takes member events from gossip, makes catalogs of them, publishes them, and
+ * frees the retired ones.
+ *
+ * Events that wait together go into one catalog. While a catalog is made, more may gather; so under
+ * churn the thread makes fewer and larger steps, and never falls behind by more than one catalog
+ * and a queue.
+ */
+#ifndef RF_TOOLS_REGISTRY_PUBLISHER_THREAD_H
+#define RF_TOOLS_REGISTRY_PUBLISHER_THREAD_H
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/publish.h"
+#include "core/ring.h"
+#include "gossip/gossip.h"
+
+struct rf_publisher_thread; /* private */
+
+/*
+ * Makes the publisher with the empty catalog; the thread is not running yet.
+ * Ownership: the caller ends *ret_thread with rf_publisher_thread_free. Errors: -ENOMEM, -EMFILE.
+ */
+RF_NODISCARD int rf_publisher_thread_new(enum rf_placement placement, const struct rf_log *log,
+                                         struct rf_publisher_thread **ret_thread,
+                                         struct rf_error *err);
+
+/* What servers read from. Lifetime: the thread's. */
+struct rf_publisher *rf_publisher_thread_publisher(struct rf_publisher_thread *thread);
+
+/*
+ * Starts to consume the events of `gossip`, which must outlive it and have a consumer.
+ * Errors: -EAGAIN no more threads.
+ */
+RF_NODISCARD int rf_publisher_thread_start(struct rf_publisher_thread *thread,
+                                           struct rf_gossip *gossip, struct rf_error *err);
+
+/* Stops the thread if it runs; `gossip` may be freed then. The last catalog stays readable. */
+void rf_publisher_thread_stop(struct rf_publisher_thread *thread);
+
+/* Stops and frees; no reader may be in a section. NULL is allowed. */
+void rf_publisher_thread_free(struct rf_publisher_thread *thread);
+
+#endif
