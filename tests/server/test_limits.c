@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What one peer, or many, can cost: readers that do not read, too many connections, no descriptors
+ * left, time that passes without a byte.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "tests/support/test_server.h"
+
+static struct test_server server;
+
+static int prepare(void **state)
+{
+    (void)state;
+    memset(&server, 0, sizeof(server));
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    test_server_end(&server);
+    return 0;
+}
+
+/* Asks for far more than sockets hold, and reads nothing. Returns how many bytes it could send. */
+static size_t ask_without_reading(int fd)
+{
+    uint8_t frame[1024];
+    size_t size = rf_wire_members_request_encode(
+        frame, sizeof(frame), 1, (struct rf_wire_bytes){"big", 3}, (struct rf_wire_bytes){"", 0});
+    while (size * 2 <= sizeof(frame)) {
+        memcpy(frame + size, frame, size);
+        size *= 2;
+    }
+    size_t total = 0;
+    uint64_t quiet_ms = test_now_ms() + 300;
+    while (test_now_ms() < quiet_ms && total < (64U << 20)) {
+        ssize_t sent = send(fd, frame, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0) {
+            total += (size_t)sent;
+            quiet_ms = test_now_ms() + 300;
+        } else if (errno != EAGAIN) {
+            break;
+        } else {
+            test_sleep_ms(1);
+        }
+    }
+    return total;
+}
+
+/* Every 20 bytes ask for 64 KiB. The server stops reading, so the sender's socket fills up. */
+static void server_bounds_what_a_slow_reader_costs_and_closes_it(void **state)
+{
+    (void)state;
+    server.config.stall_timeout_ms = 1500;
+    server.config.workers = 1;
+    test_server_start(&server);
+    int fd = test_try_connect(&server, 4096);
+    assert_true(fd >= 0);
+    test_send(fd, rf_wire_preface, RF_WIRE_PREFACE_SIZE);
+    size_t sent = ask_without_reading(fd);
+    /* What the kernel holds for the two ends, and what the server keeps. */
+    assert_true(sent < (32U << 20));
+    assert_true(test_info(&server, "bytes_received") < (4U << 20));
+    assert_true(test_info_reaches(&server, "connections_closed_slow", 1));
+    int other = test_connect(&server);
+    assert_int_equal(test_match(other, "web", "alice"), RF_WIRE_OK);
+    close(other);
+    close(fd);
+}
+
+/* A reader that is slow but reads gets everything, in order. */
+static void server_pauses_for_a_slow_reader_and_goes_on(void **state)
+{
+    (void)state;
+    enum { COUNT = 400 };
+    test_server_start(&server);
+    int fd = test_try_connect(&server, 4096);
+    assert_true(fd >= 0);
+    test_send(fd, rf_wire_preface, RF_WIRE_PREFACE_SIZE);
+    static uint8_t requests[COUNT * 64];
+    static uint8_t payload[RF_WIRE_PAGE_SIZE_MAX];
+    size_t size = 0;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        size += rf_wire_members_request_encode(requests + size, sizeof(requests) - size, i,
+                                               (struct rf_wire_bytes){"big", 3},
+                                               (struct rf_wire_bytes){"", 0});
+    }
+    test_send(fd, requests, size);
+    test_sleep_ms(100);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct rf_wire_header header;
+        assert_true(test_receive_reply(fd, &header, payload, sizeof(payload)));
+        assert_int_equal(header.request_id, i);
+        assert_int_equal(header.status, RF_WIRE_OK);
+        if (i % 100 == 0) {
+            test_sleep_ms(20);
+        }
+    }
+    close(fd);
+}
+
+static void server_refuses_connections_over_its_limit(void **state)
+{
+    (void)state;
+    enum { LIMIT = 20 };
+    server.config.connections_max = LIMIT;
+    server.config.workers = 1; /* then the limit is exact */
+    test_server_start(&server);
+    int fds[LIMIT];
+    for (int i = 0; i < LIMIT; i++) {
+        fds[i] = test_connect(&server);
+        assert_int_equal(test_match(fds[i], "web", "alice"), RF_WIRE_OK);
+    }
+    for (int i = 0; i < 10; i++) {
+        int fd = test_try_connect(&server, 0);
+        uint8_t byte;
+        assert_true(fd >= 0);
+        assert_false(test_receive(fd, &byte, 1));
+        close(fd);
+    }
+    for (int i = 0; i < LIMIT; i++) {
+        assert_int_equal(test_match(fds[i], "web", "bob"), RF_WIRE_OK);
+    }
+    close(fds[0]);
+    int again = -1;
+    for (uint64_t end_ms = test_now_ms() + TEST_TIMEOUT_MS; test_now_ms() < end_ms;) {
+        again = test_connect(&server);
+        if (test_match(again, "web", "alice") == RF_WIRE_OK) {
+            break;
+        }
+        close(again);
+        test_sleep_ms(10);
+    }
+    assert_int_equal(test_match(again, "web", "bob"), RF_WIRE_OK);
+    close(again);
+    close(fds[1]); /* room for the connection that asks */
+    test_sleep_ms(100);
+    assert_true(test_info(&server, "connections_refused") >= 10);
+    for (int i = 2; i < LIMIT; i++) {
+        close(fds[i]);
+    }
+}
+
+/* Small frames in large buffers: everybody's memory has one limit. */
+static void server_closes_who_needs_buffers_beyond_their_limit(void **state)
+{
+    (void)state;
+    enum { COUNT = 200 };
+    server.config.buffers_size_max = 1; /* the least it can be: 8 MiB */
+    server.config.workers = 1;
+    test_server_start(&server);
+    int fds[COUNT];
+    static uint8_t start[60000];
+    rf_wire_header_store(start, RF_WIRE_MATCH, RF_WIRE_OK, 1, 65000);
+    for (int i = 0; i < COUNT; i++) { /* each keeps 64 KiB of a request that never ends */
+        fds[i] = test_connect(&server);
+        (void)send(fds[i], start, sizeof(start), MSG_NOSIGNAL);
+    }
+    test_sleep_ms(200);
+    for (int i = 0; i < COUNT / 2; i++) {
+        close(fds[i]);
+    }
+    assert_true(test_info_reaches(&server, "connections_closed_memory", 1));
+    for (int i = COUNT / 2; i < COUNT; i++) {
+        close(fds[i]);
+    }
+}
+
+static void server_closes_idle_connections_where_told_to(void **state)
+{
+    (void)state;
+    server.config.idle_timeout_ms = 200;
+    test_server_start(&server);
+    int fd = test_connect(&server);
+    for (int i = 0; i < 5; i++) { /* not as long as something is asked */
+        assert_int_equal(test_match(fd, "web", "alice"), RF_WIRE_OK);
+        test_sleep_ms(20);
+    }
+    uint8_t byte;
+    assert_false(test_receive(fd, &byte, 1));
+    close(fd);
+    assert_true(test_info_reaches(&server, "connections_closed_idle", 1));
+}
+
+/* In a child, whose limit of descriptors can be as low as the test wants. */
+static int run_out_of_descriptors(void)
+{
+    enum { EXTRA = 60, SPARE = 30 /* for the server itself, and some connections */ };
+    int fds[EXTRA];
+    for (int i = 0; i < EXTRA; i++) { /* the clients' sockets first: they are of this process too */
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    }
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    /* Before the server starts: io_uring takes the limit of when it is told to accept. */
+    struct rlimit low = {.rlim_cur = (rlim_t)fds[EXTRA - 1] + SPARE, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &low);
+    server.config.workers = 1;
+    test_server_start(&server);
+    int first = test_connect(&server);
+    if (test_match(first, "web", "alice") != RF_WIRE_OK) {
+        return 1;
+    }
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(rf_server_port(server.server)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int i = 0; i < EXTRA; i++) {
+        if (connect(fds[i], (struct sockaddr *)&address, sizeof(address)) < 0) {
+            return 2;
+        }
+    }
+    struct timespec cpu_before;
+    struct timespec cpu_after;
+    test_sleep_ms(100);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu_before);
+    test_sleep_ms(1000);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu_after);
+    double busy_s = (double)(cpu_after.tv_sec - cpu_before.tv_sec) +
+                    (double)(cpu_after.tv_nsec - cpu_before.tv_nsec) / 1e9;
+    if (busy_s > 0.5) { /* a loop that spins takes all of it */
+        fprintf(stderr, "%f s of processor time in one second\n", busy_s);
+        return 3;
+    }
+    if (test_match(first, "web", "bob") != RF_WIRE_OK) { /* those that there are go on */
+        return 4;
+    }
+    setrlimit(RLIMIT_NOFILE, &before);
+    for (int i = 0; i < EXTRA; i++) { /* and all others are served when there are descriptors */
+        struct timeval timeout = {TEST_TIMEOUT_MS / 1000, 0};
+        setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+        test_send(fds[i], rf_wire_preface, RF_WIRE_PREFACE_SIZE);
+        if (test_match(fds[i], "web", "alice") != RF_WIRE_OK) {
+            return 5;
+        }
+        close(fds[i]);
+    }
+    if (test_info(&server, "accept_errors") < 1) {
+        return 6;
+    }
+    close(first);
+    test_server_end(&server);
+    return 0;
+}
+
+static void server_without_descriptors_waits_and_then_accepts_again(void **state)
+{
+    (void)state;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(run_out_of_descriptors());
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(int argc, char **argv)
+{
+    test_choose_engine(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(server_without_descriptors_waits_and_then_accepts_again, prepare),
+        cmocka_unit_test_setup_teardown(server_bounds_what_a_slow_reader_costs_and_closes_it,
+                                        prepare, end),
+        cmocka_unit_test_setup_teardown(server_pauses_for_a_slow_reader_and_goes_on, prepare, end),
+        cmocka_unit_test_setup_teardown(server_refuses_connections_over_its_limit, prepare, end),
+        cmocka_unit_test_setup_teardown(server_closes_who_needs_buffers_beyond_their_limit, prepare,
+                                        end),
+        cmocka_unit_test_setup_teardown(server_closes_idle_connections_where_told_to, prepare, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
