@@ -193,6 +193,7 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
 {
     uint64_t given;
     memset(config, 0, sizeof(*config));
+    memset(&values, 0, sizeof(values)); /* options without a default stay as they are */
     int ret = rf_options_parse(&options, argc, argv, &given, err);
     if (ret < 0) {
         return ret;
