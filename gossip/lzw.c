@@ -182,7 +182,7 @@ static void clear(struct decoder *decoder)
 {
     decoder->width = WIDTH_MIN;
     decoder->top = CODE_END;
-    decoder->prev.size = 0;
+    decoder->prev = (struct entry){0};
 }
 
 static int put_code_string(struct decoder *decoder, uint32_t code)

@@ -8,14 +8,25 @@
 
 enum { VSN_SIZE = 6 };
 
+/* Of the C type behind a field of an integer. */
+static size_t uint_size(const struct rf_field *field)
+{
+    static const uint8_t sizes[] = {
+        [RF_FIELD_U8] = 1,  [RF_FIELD_U16] = 2, [RF_FIELD_U32] = 4,
+        [RF_FIELD_U64] = 8, [RF_FIELD_I64] = 8,
+    };
+    RF_ASSERT(field->kind <= RF_FIELD_I64);
+    return sizes[field->kind];
+}
+
 static uint64_t uint_get(const struct rf_field *field, const void *at)
 {
-    switch ((enum rf_field_kind)field->kind) {
-    case RF_FIELD_U8:
+    switch (uint_size(field)) {
+    case 1:
         return *(const uint8_t *)at;
-    case RF_FIELD_U16:
+    case 2:
         return *(const uint16_t *)at;
-    case RF_FIELD_U32:
+    case 4:
         return *(const uint32_t *)at;
     default:
         return *(const uint64_t *)at;
@@ -24,14 +35,14 @@ static uint64_t uint_get(const struct rf_field *field, const void *at)
 
 static void uint_set(const struct rf_field *field, void *at, uint64_t value)
 {
-    switch ((enum rf_field_kind)field->kind) {
-    case RF_FIELD_U8:
+    switch (uint_size(field)) {
+    case 1:
         *(uint8_t *)at = (uint8_t)value;
         break;
-    case RF_FIELD_U16:
+    case 2:
         *(uint16_t *)at = (uint16_t)value;
         break;
-    case RF_FIELD_U32:
+    case 4:
         *(uint32_t *)at = (uint32_t)value;
         break;
     default:
@@ -42,18 +53,7 @@ static void uint_set(const struct rf_field *field, void *at, uint64_t value)
 
 static uint64_t uint_max(const struct rf_field *field)
 {
-    switch ((enum rf_field_kind)field->kind) {
-    case RF_FIELD_U8:
-        return UINT8_MAX;
-    case RF_FIELD_U16:
-        return UINT16_MAX;
-    case RF_FIELD_U32:
-        return UINT32_MAX;
-    case RF_FIELD_I64:
-        return INT64_MAX;
-    default:
-        return UINT64_MAX;
-    }
+    return field->kind == RF_FIELD_I64 ? INT64_MAX : UINT64_MAX >> (64 - 8 * uint_size(field));
 }
 
 /* ---- writing ---- */
@@ -61,15 +61,13 @@ static uint64_t uint_max(const struct rf_field *field)
 /* Of the kinds that occur with omit_empty. */
 static bool is_empty(const struct rf_field *field, const void *at)
 {
-    switch ((enum rf_field_kind)field->kind) {
-    case RF_FIELD_STRING:
-    case RF_FIELD_BYTES:
+    if (field->kind == RF_FIELD_STRING) {
         return ((const struct rf_slice *)at)->size == 0;
-    case RF_FIELD_IP:
-        return ((const struct rf_address *)at)->ip_size == 0;
-    default:
-        return uint_get(field, at) == 0;
     }
+    if (field->kind == RF_FIELD_IP) {
+        return ((const struct rf_address *)at)->ip_size == 0;
+    }
+    return uint_get(field, at) == 0;
 }
 
 static void pack_encoded(struct rf_packer *packer, const struct rf_slice *encoded)
