@@ -31,7 +31,6 @@ struct change {
     size_t slots_count;
     uint16_t *added_slots;
     uint64_t is_removed[RF_RING_SLOTS_MAX / 64 + 1]; /* a bit for each slot of `old` */
-    struct rf_ring_points removed, added;            /* sorted; all points of those members */
 };
 
 static bool change_removes(const struct change *change, uint16_t slot)
@@ -43,10 +42,6 @@ static void change_fini(struct change *change)
 {
     free(change->members);
     free(change->added_slots);
-    free(change->removed.hashes);
-    free(change->removed.slots);
-    free(change->added.hashes);
-    free(change->added.slots);
 }
 
 /* Gives each added member the lowest slot that is free. */
@@ -112,7 +107,7 @@ static size_t sum_replicas(const struct rf_ring_member *members, const uint16_t 
     return sum;
 }
 
-/* All points of the members in `slots`, sorted. */
+/* All points of the members in `slots`, sorted. Ended by points_fini, also after a failure. */
 static int points_make(struct rf_ring_points *points, enum rf_placement placement,
                        const struct rf_ring_member *members, const uint16_t *slots,
                        size_t slots_count, struct rf_error *err)
@@ -138,6 +133,12 @@ static int points_make(struct rf_ring_points *points, enum rf_placement placemen
     return 0;
 }
 
+static void points_fini(struct rf_ring_points *points)
+{
+    free(points->hashes);
+    free(points->slots);
+}
+
 /* ---- the walk ---- */
 
 /* The line of the last of the first `count` points, or -1. */
@@ -145,6 +146,7 @@ static int64_t last_line(const struct rf_ring *ring, const struct rf_ring_points
                          size_t count)
 {
     uint16_t residue;
+    RF_ASSERT(count <= points->count);
     return count == 0 ? -1 : (int64_t)rf_ring_line_of(ring, points->hashes[count - 1], &residue);
 }
 
@@ -175,9 +177,11 @@ static void copy_points(struct rf_ring *ring, const struct rf_ring *old, uint64_
            count * sizeof(ring->slots[0]));
 }
 
-/* Merges what stays of line k with added[first, end) to the cold arrays. */
+/* Merges what stays of line k with `added` from index `first` to `end`, exclusive, to the cold
+ * arrays. */
 static void merge_line(struct rf_ring *ring, const struct change *change, uint64_t k,
-                       size_t removed_count, size_t first, size_t end)
+                       size_t removed_count, const struct rf_ring_points *added, size_t first,
+                       size_t end)
 {
     const struct rf_ring *old = change->old;
     uint32_t *offsets = (uint32_t *)ring->offsets;
@@ -192,17 +196,17 @@ static void merge_line(struct rf_ring *ring, const struct change *change, uint64
             continue;
         }
         while (first < end &&
-               rf_ring_point_is_before(ring->members, change->added.hashes[first],
-                                       change->added.slots[first], old->hashes[i], old->slots[i])) {
-            hashes[at] = change->added.hashes[first];
-            slots[at++] = change->added.slots[first++];
+               rf_ring_point_is_before(ring->members, added->hashes[first], added->slots[first],
+                                       old->hashes[i], old->slots[i])) {
+            hashes[at] = added->hashes[first];
+            slots[at++] = added->slots[first++];
         }
         hashes[at] = old->hashes[i];
         slots[at++] = old->slots[i];
     }
     for (; first < end; first++) {
-        hashes[at] = change->added.hashes[first];
-        slots[at++] = change->added.slots[first];
+        hashes[at] = added->hashes[first];
+        slots[at++] = added->slots[first];
     }
     RF_ASSERT(at == offsets[k + 1]);
 }
@@ -219,27 +223,30 @@ static void mend_before(struct rf_ring *ring, uint64_t from, uint64_t k)
     }
 }
 
-static int walk(struct rf_ring *ring, const struct change *change, struct rf_error *err)
+/* Fills `ring`, which has as many lines as the old one. Errors: -EEXIST. */
+static int walk(struct rf_ring *ring, const struct change *change,
+                const struct rf_ring_points *removed, const struct rf_ring_points *added,
+                struct rf_error *err)
 {
-    size_t removed_left = change->removed.count;
-    size_t added_left = change->added.count;
+    size_t removed_left = removed->count;
+    size_t added_left = added->count;
     uint64_t to = ring->lines_count; /* lines from here on are done */
     /* All at once, those that change too: so large a memcpy does not go through the caches. */
     memcpy((struct rf_ring_line *)ring->lines, change->old->lines, to * sizeof(ring->lines[0]));
     ((uint32_t *)ring->offsets)[to] = (uint32_t)ring->points_count;
     ((uint16_t *)ring->slots)[0] = 0; /* read as the last line's follower before it is known */
     while (removed_left > 0 || added_left > 0) {
-        int64_t removed_line = last_line(ring, &change->removed, removed_left);
-        int64_t added_line = last_line(ring, &change->added, added_left);
+        int64_t removed_line = last_line(ring, removed, removed_left);
+        int64_t added_line = last_line(ring, added, added_left);
         int64_t line = removed_line > added_line ? removed_line : added_line;
         uint64_t k = (uint64_t)line;
         copy_points(ring, change->old, k + 1, to);
         mend_before(ring, k + 1, to);
-        size_t removed_count = count_in_line(ring, &change->removed, removed_left, line);
-        size_t added_count = count_in_line(ring, &change->added, added_left, line);
+        size_t removed_count = count_in_line(ring, removed, removed_left, line);
+        size_t added_count = count_in_line(ring, added, added_left, line);
         removed_left -= removed_count;
         added_left -= added_count;
-        merge_line(ring, change, k, removed_count, added_left, added_left + added_count);
+        merge_line(ring, change, k, removed_count, added, added_left, added_left + added_count);
         int code = rf_ring_refuse_twins(ring, ring->offsets[k], ring->offsets[k + 1], err);
         if (code < 0) {
             return code;
@@ -269,21 +276,28 @@ static bool is_worth_patching(const struct change *change, size_t points_count,
            changed_count <= points_count / CHANGED_SHARE_MAX;
 }
 
-static int patch(struct change *change, const uint16_t *removed_slots, size_t removed_count,
+static int patch(const struct change *change, const uint16_t *removed_slots, size_t removed_count,
                  size_t added_count, struct rf_ring **ret_ring, struct rf_error *err)
 {
     const struct rf_ring *old = change->old;
-    int code = points_make(&change->removed, old->placement, old->members, removed_slots,
-                           removed_count, err);
+    struct rf_ring_points removed = {0};
+    struct rf_ring_points added = {0};
+    int code =
+        points_make(&removed, old->placement, old->members, removed_slots, removed_count, err);
     if (code == 0) {
-        code = points_make(&change->added, old->placement, change->members, change->added_slots,
+        code = points_make(&added, old->placement, change->members, change->added_slots,
                            added_count, err);
     }
     if (code == 0) {
         code = rf_ring_new(old->placement, change->members, change->slots_count, old->lines_count,
                            ret_ring, err);
     }
-    return code < 0 ? code : walk(*ret_ring, change, err);
+    if (code == 0) {
+        code = walk(*ret_ring, change, &removed, &added, err);
+    }
+    points_fini(&removed);
+    points_fini(&added);
+    return code;
 }
 
 int rf_ring_update(const struct rf_ring *ring, const uint16_t *removed_slots, size_t removed_count,
