@@ -49,7 +49,8 @@ static const char *expected_owner(const char *group, const void *key, size_t key
     const struct rf_group *found = rf_catalog_group(catalog, group, strlen(group));
     assert_non_null(found);
     uint64_t hash = rf_placement_hash(catalog->placement, key, key_size);
-    return rf_group_owner(found, hash)->id;
+    const struct rf_member *owner = rf_group_owner(found, hash);
+    return owner != NULL ? owner->id : "nobody";
 }
 
 static void client_matches_as_the_catalog_does(void **state)
