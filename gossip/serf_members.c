@@ -401,8 +401,14 @@ bool rf_serf_leave_intent(struct rf_serf *serf, uint64_t ltime, struct rf_slice 
     return is_rebroadcast;
 }
 
+/*
+ * One later than the reference, which takes the clock as it is: push/pulls carry a leave of time t
+ * as one of t + 1 (rule 20.2), which is what the clock of those who saw it says. A join of that
+ * same time would lose the tie, and we would be "leaving" there for good.
+ */
 void rf_serf_announce_join(struct rf_serf *serf)
 {
+    rf_clock_increment(&serf->member_time);
     uint64_t ltime = serf->member_time;
     struct rf_slice name = serf->swim.self->link.name;
     rf_clock_witness(&serf->member_time, ltime);

@@ -111,6 +111,15 @@ void rf_swim_send(struct rf_swim *swim, const struct rf_address *to,
     builder_send(swim, &builder, to, false);
 }
 
+void rf_swim_send_alone(struct rf_swim *swim, const struct rf_address *to,
+                        const struct rf_message *message)
+{
+    struct builder builder;
+    builder_init(&builder);
+    builder_add(&builder, message);
+    builder_send(swim, &builder, to, false);
+}
+
 static bool takes_crc(const struct rf_node *node)
 {
     return node->vsn[RF_VSN_PMAX] >= 5;

@@ -45,6 +45,8 @@ void rf_swim_on_nack(struct rf_swim *swim, const struct rf_nack *nack);
 /* swim_gossip.c: rule 14 */
 void rf_swim_send(struct rf_swim *swim, const struct rf_address *to,
                   const struct rf_message *message); /* filled up with broadcasts (14.3) */
+void rf_swim_send_alone(struct rf_swim *swim, const struct rf_address *to,
+                        const struct rf_message *message); /* nothing rides on it */
 void rf_swim_send_pair(struct rf_swim *swim, const struct rf_node *to,
                        const struct rf_message *first, const struct rf_message *second);
 void rf_swim_gossip_tick(struct rf_swim *swim, uint64_t now_ns);

@@ -224,6 +224,24 @@ static void alive_accept(struct rf_swim *swim, uint64_t now_ns, struct rf_node *
     }
 }
 
+/*
+ * Ours, not memberlist's. A node that starts again begins with incarnation 1; if the one it joined
+ * through has forgotten its death and we have not, its alive is old to us, and we would see it dead
+ * until some push/pull. So it is told, alone, what we believe of it: it refutes with a higher
+ * incarnation at once. To a node that is truly dead this is a lost packet, one for each late alive.
+ */
+static void tell_the_dead(struct rf_swim *swim, const struct rf_node *node)
+{
+    struct rf_message message = {
+        .type = RF_MESSAGE_DEAD,
+        .dead = {.incarnation = node->incarnation,
+                 .node = node->link.name,
+                 .from = node->state == RF_NODE_LEFT ? node->link.name : swim->self->link.name}};
+    if (node != swim->self) {
+        rf_swim_send_alone(swim, &node->address, &message);
+    }
+}
+
 void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive *received,
                    bool is_bootstrap)
 {
@@ -260,6 +278,9 @@ void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive 
     bool is_old = is_self ? alive.incarnation < node->incarnation
                           : alive.incarnation <= node->incarnation && !is_reclaimed;
     if (is_old) { /* 10.1.6 */
+        if (node->state == RF_NODE_DEAD || node->state == RF_NODE_LEFT) {
+            tell_the_dead(swim, node);
+        }
         return;
     }
     if (is_self && !is_bootstrap) { /* 10.1.8 */
