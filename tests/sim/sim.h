@@ -105,7 +105,12 @@ enum rf_serf_status rf_sim_status(const struct rf_sim *sim, size_t observer, siz
 /* How many running nodes other than `subject` see it in that status. */
 size_t rf_sim_seen_as(const struct rf_sim *sim, size_t subject, enum rf_serf_status status);
 
-/* Every running node sees every running node alive, and no other as alive. */
-bool rf_sim_is_converged(const struct rf_sim *sim);
+/* Pairs (a, b) of which a runs and sees b alive though it is not running, or not alive though it
+ * is. */
+size_t rf_sim_disagreements(const struct rf_sim *sim);
+bool rf_sim_is_converged(const struct rf_sim *sim); /* no disagreement */
+/* What gossip alone achieves: it misses a node with probability e^-(transmit limit), 2 % in the
+ * smallest clusters, 0.03 % from 10 nodes on. Push/pulls repair that. */
+bool rf_sim_is_nearly_converged(const struct rf_sim *sim);
 
 #endif
