@@ -127,6 +127,32 @@ static struct left_name *collect_left(struct rf_serf *serf, struct rf_slice left
     return names;
 }
 
+/*
+ * 20.2, except for members that have left here too: their times would grow by one with every
+ * push/pull, up to where a node that returns cannot outbid them.
+ */
+static void merge_left(struct rf_serf *serf, const struct left_name *left)
+{
+    const struct rf_member_entry *member = rf_serf_member(serf, left->link.name);
+    if (member == NULL || member->status != RF_SERF_LEFT) {
+        uint64_t after = left->ltime == UINT64_MAX ? UINT64_MAX : left->ltime + 1;
+        (void)rf_serf_leave_intent(serf, after, left->link.name, false);
+        /* nothing is rebroadcast as the result of a merge */
+    }
+}
+
+/*
+ * Ours, not serf's: the other knows of a time of ours that is later than our last join intent, so
+ * somewhere a leave of ours counts that was made of an old tombstone, and nobody else would ever
+ * contradict it.
+ */
+static bool is_outbid(const struct rf_serf *serf, struct rf_slice name, uint64_t ltime)
+{
+    const struct rf_member_entry *self = rf_serf_member(serf, serf->swim.self->link.name);
+    return serf->leave_step == RF_LEAVE_NOT && rf_slice_equal(name, self->link.name) &&
+           ltime > self->status_ltime && !rf_ltime_is_absurd(serf->member_time, ltime);
+}
+
 static void merge_members(struct rf_serf *serf, const struct rf_serf_push_pull *state)
 {
     struct rf_name_table table;
@@ -144,15 +170,18 @@ static void merge_members(struct rf_serf *serf, const struct rf_serf_push_pull *
         }
     }
     for (size_t i = 0; i < left_count; i++) {
-        uint64_t after = left[i].ltime == UINT64_MAX ? UINT64_MAX : left[i].ltime + 1;
-        (void)rf_serf_leave_intent(serf, after, left[i].link.name, false);
-        /* nothing is rebroadcast as the result of a merge; here and below */
+        merge_left(serf, &left[i]);
     }
+    bool has_been_outbid = false;
     cursor = rf_cursor_map(state->status_ltimes);
     while (rf_cursor_next_uint(&cursor, &name, &ltime)) {
         if (rf_name_table_find(&table, name) == NULL) {
-            (void)rf_serf_join_intent(serf, ltime, name);
+            has_been_outbid = has_been_outbid || is_outbid(serf, name, ltime);
+            (void)rf_serf_join_intent(serf, ltime, name); /* not rebroadcast, as above */
         }
+    }
+    if (has_been_outbid) {
+        rf_serf_announce_join(serf);
     }
     rf_name_table_fini(&table);
     free(left);
