@@ -2,6 +2,7 @@
 #include "gossip/sockets.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,6 +48,12 @@ static int open_bound(const struct rf_address *address, int type, int *ret_fd)
     /* Only for TCP, where it lets a restart ignore TIME_WAIT; two UDP sockets would share a port.
      */
     if (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0) {
+        goto fail;
+    }
+    int zero = 0;
+    /* "[::]" is every address, IPv4 ones too, whatever the system's default is. */
+    if (sockaddr.ss_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero)) < 0) {
         goto fail;
     }
     if (bind(fd, (struct sockaddr *)&sockaddr, size) < 0) {
