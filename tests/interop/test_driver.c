@@ -124,6 +124,61 @@ SCENARIO(a_node_that_dies_without_a_word_fails_and_may_come_back)
     node_kill(&a);
 }
 
+/* ---- IPv6 ---- */
+
+static struct rf_gossip_config *bound_to(const char *name, const char *bind, const char *advertise,
+                                         const char **seed)
+{
+    struct rf_gossip_config *config = node_config(name);
+    config->bind = bind;
+    config->advertise = advertise;
+    config->seeds = seed;
+    config->seeds_count = *seed == NULL ? 0 : 1;
+    return config;
+}
+
+SCENARIO(nodes_on_ipv6_see_each_other)
+{
+    const char *seed = NULL;
+    struct node a = node_start(bound_to("a", "[::1]:0", NULL, &seed));
+    seed = a.address;
+    struct node b = node_start(bound_to("b", "[::1]:0", NULL, &seed));
+    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_within_ms(5000,
+                     COUNTER(&a, packets_received) >= 3 && COUNTER(&b, packets_received) >= 3);
+    assert_int_equal(COUNTER(&a, packet_send_errors) + COUNTER(&b, packet_send_errors), 0);
+    node_kill(&b);
+    node_kill(&a);
+}
+
+SCENARIO(a_node_bound_to_every_ipv6_address_talks_ipv4_too)
+{
+    const char *seed = NULL;
+    struct node a = node_start(bound_to("a", "[::]:0", "127.0.0.1", &seed));
+    char text[RF_ADDRESS_TEXT_SIZE];
+    seed = rf_address_format(rf_gossip_advertised(a.gossip), text);
+    struct node b = node_start(bound_to("b", "127.0.0.1:0", NULL, &seed));
+    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_within_ms(5000,
+                     COUNTER(&a, packets_received) >= 3 && COUNTER(&b, packets_received) >= 3);
+    assert_int_equal(COUNTER(&a, packet_send_errors) + COUNTER(&b, packet_send_errors), 0);
+    assert_true(node_sees(&b, "a", RF_MEMBER_ALIVE));
+    node_kill(&b);
+    node_kill(&a);
+}
+
+/* Ends the program with 77 where the system has no IPv6. */
+static void need_ipv6(void)
+{
+    const struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&sin6, sizeof(sin6)) < 0) {
+        printf("skipped: the system has no IPv6 loopback address: %s\n", strerror(errno));
+        exit(77);
+    }
+    close(fd);
+}
+
 /* ---- keys and labels ---- */
 
 static struct rf_gossip_config *keyed(const char *name, const struct rf_gossip_key *keys,
@@ -752,8 +807,12 @@ SCENARIO(many_threads_may_call_at_once)
     node_kill(&a);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    const struct CMUnitTest ipv6[] = {
+        scenario_test(nodes_on_ipv6_see_each_other),
+        scenario_test(a_node_bound_to_every_ipv6_address_talks_ipv4_too),
+    };
     const struct CMUnitTest tests[] = {
         scenario_test(two_nodes_see_each_other_and_their_tags),
         scenario_test(changed_tags_reach_the_others),
@@ -782,5 +841,9 @@ int main(void)
         scenario_test(news_never_go_back_in_time_under_overload),
         scenario_test(many_threads_may_call_at_once),
     };
+    if (argc > 1 && strcmp(argv[1], "ipv6") == 0) {
+        need_ipv6();
+        return cmocka_run_group_tests(ipv6, NULL, NULL);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -248,6 +248,11 @@ SCENARIO(tags_that_make_no_sense_are_left_out_and_take_no_others_down)
                        ARGUMENTS("tags", "-set", "replicas=100", "-set", "addr=10.0.0.2:80")));
         assert_within_ms(2000, matches(&registry, "web", "k", "good", "10.0.0.2:80"));
     }
+    char tag[512]; /* with the others about all that an agent may carry */
+    snprintf(tag, sizeof(tag), "big=%0420d", 0);
+    free(agent_run(&good, ARGUMENTS("tags", "-set", tag)));
+    assert_within_ms(2000, agent_sees_tag(&good, "good", "big", tag + 4));
+    assert_true(matches(&registry, "web", "k", "good", "10.0.0.2:80"));
     free(agent_run(&good, ARGUMENTS("tags", "-set", "replicas=99999999")));
     assert_within_ms(2000, lists(&registry, "web", "good", REGFAST_MEMBER_ALIVE, 65535));
     free(agent_run(&good, ARGUMENTS("tags", "-delete", "group")));
@@ -358,6 +363,7 @@ SCENARIO(a_registry_that_knows_only_an_agent_learns_everything_and_agrees)
 SCENARIO(registries_library_and_agents_are_quiet_for_a_minute)
 {
     struct registry first = registry_start("first", NULL);
+    io = "epoll";
     struct registry second = registry_start("second", first.bind);
     struct agent a = service_start("a", "addr=10.0.0.1:80", &first);
     struct agent b = service_start("b", "addr=10.0.0.2:80", &second);
@@ -412,7 +418,7 @@ int main(int argc, char **argv)
         scenario_test(registries_library_and_agents_are_quiet_for_a_minute),
     };
     if (argc != 5) {
-        fprintf(stderr, "usage: %s services|quiet uring|epoll REGISTRY REGCTL\n", argv[0]);
+        fprintf(stderr, "usage: %s services|quiet auto|uring|epoll REGISTRY REGCTL\n", argv[0]);
         return 2;
     }
     io = argv[2];

@@ -94,6 +94,27 @@ SCENARIO(agents_without_compression_are_understood)
     node_kill(&node);
 }
 
+SCENARIO(an_agent_bound_to_every_address_is_no_stranger)
+{
+    struct node node = lan_node("node", NULL);
+    char join[96];
+    char bind[96];
+    char advertise[96];
+    snprintf(join, sizeof(join), "-join=%s", node.address);
+    uint16_t port = fixture_port();
+    snprintf(bind, sizeof(bind), "-bind=0.0.0.0:%u", port);
+    snprintf(advertise, sizeof(advertise), "-advertise=%s:%u", fixture_host(), port);
+    struct agent agent = agent_start("agent", ARGUMENTS(bind, advertise, "-tag", "x=1", join));
+    assert_within_ms(2000, node_sees_tag(&node, "agent", "x", "1"));
+    assert_within_ms(2000, agent_sees(&agent, "node", "alive"));
+    sleep_ms(3000); /* probes both ways */
+    assert_true(node_sees(&node, "agent", RF_MEMBER_ALIVE));
+    assert_true(agent_sees(&agent, "node", "alive"));
+    assert_int_equal(agent_warnings_count(&agent), 0);
+    assert_int_equal(log_count("node", " warn "), 0);
+    node_kill(&node);
+}
+
 /* ---- leaving and failing ---- */
 
 SCENARIO(who_leaves_on_either_side_is_left_for_the_other)
@@ -289,6 +310,7 @@ int main(int argc, char **argv)
         scenario_test(our_node_that_joins_one_agent_learns_of_all),
         scenario_test(tags_that_change_on_either_side_reach_the_other),
         scenario_test(agents_without_compression_are_understood),
+        scenario_test(an_agent_bound_to_every_address_is_no_stranger),
     };
     const struct CMUnitTest leave[] = {
         scenario_test(who_leaves_on_either_side_is_left_for_the_other),
