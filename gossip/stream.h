@@ -38,7 +38,7 @@ enum rf_stream_role {
 /* Why a stream was refused, and what the peer is told. */
 enum rf_stream_refusal {
     RF_STREAM_REFUSAL_NONE,
-    RF_STREAM_REFUSAL_SILENT,        /* wrong label or unknown type: close without a reply */
+    RF_STREAM_REFUSAL_SILENT, /* wrong label, unknown type, no memory: close without a reply */
     RF_STREAM_REFUSAL_NOT_ENCRYPTED, /* plaintext where we have keys */
     RF_STREAM_REFUSAL_NO_KEYS,       /* encrypted, and we have no keys */
     RF_STREAM_REFUSAL_WRONG_KEY,     /* none of our keys opens it */
