@@ -31,7 +31,7 @@ enum {
 /* Bytes of input and output buffers of all connections together: what slow readers and senders can
  * cost at most. One of them costs no more than some 2 MiB, and usually 128 KiB (net/README.md). */
 #define RF_BUFFERS_SIZE_MAX_DEFAULT ((uint64_t)1 << 30)
-#define RF_BUFFERS_SIZE_MAX_LEAST ((uint64_t)8 << 20) /* of each worker: two largest replies */
+#define RF_BUFFERS_SIZE_MAX_LEAST ((uint64_t)8 << 20) /* of each worker: some of the largest */
 
 /* How the workers do their input and output. */
 enum rf_io {

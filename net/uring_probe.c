@@ -108,10 +108,7 @@ static int try_multishot_accept(struct probe *probe)
     } else if (result == -EINVAL) {
         result = 0;
     }
-    if ((flags & IORING_CQE_F_MORE) != 0) {
-        (void)shutdown(listener, SHUT_RDWR);
-        (void)complete(&probe->ring, &flags);
-    }
+    /* If it is still armed it ends with the ring; nothing else is tried on that after this. */
 done:
     if (peer >= 0) {
         (void)close(peer);

@@ -56,6 +56,10 @@ static bool is_at_limit(const struct rf_worker *worker)
 static void on_accepted(struct rf_worker *worker, int fd)
 {
     worker->has_accepted = true;
+    if (worker->is_stopping) { /* taken just before the listener was shut down: too late */
+        (void)close(fd);
+        return;
+    }
     if (is_at_limit(worker)) {
         rf_counter_add(&worker->counters.connections_refused, 1);
         if (may_log(worker)) {
