@@ -143,10 +143,10 @@ const char *fixture_host(void)
     return fixture.host;
 }
 
-static bool is_port_free(uint16_t port)
+static bool is_port_free(const char *host, uint16_t port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    inet_pton(AF_INET, fixture.host, &address.sin_addr);
+    inet_pton(AF_INET, host, &address.sin_addr);
     int types[] = {SOCK_DGRAM, SOCK_STREAM};
     bool is_free = true;
     for (int i = 0; i < 2; i++) {
@@ -162,11 +162,24 @@ uint16_t fixture_port(void)
 {
     /* Below the ephemeral range, so that no outgoing connection takes it meanwhile. */
     for (int i = 0; i < 1000; i++) {
-        if (is_port_free(++fixture.port)) {
+        if (is_port_free(fixture.host, ++fixture.port)) {
             return fixture.port;
         }
     }
     fail_msg("no free port on %s", fixture.host);
+    return 0;
+}
+
+uint16_t fixture_port_of_all(void)
+{
+    /* Other tests' ports, on addresses of their own, are in the way: far from where they begin. */
+    uint16_t port = (uint16_t)(20000 + (unsigned)getpid() % 100 * 100);
+    for (int i = 0; i < 100; i++) {
+        if (is_port_free("0.0.0.0", ++port)) {
+            return port;
+        }
+    }
+    fail_msg("no port is free on every address");
     return 0;
 }
 

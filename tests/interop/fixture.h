@@ -63,6 +63,8 @@ const char *fixture_host(void);
 
 /* A port on that address that is free now for UDP and TCP. */
 uint16_t fixture_port(void);
+/* The same on every address of the machine. */
+uint16_t fixture_port_of_all(void);
 
 /* A file name in the temporary directory. Lifetime: static, the next 8 calls'. */
 const char *fixture_path(const char *name);

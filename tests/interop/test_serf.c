@@ -101,7 +101,7 @@ SCENARIO(an_agent_bound_to_every_address_is_no_stranger)
     char bind[96];
     char advertise[96];
     snprintf(join, sizeof(join), "-join=%s", node.address);
-    uint16_t port = fixture_port();
+    uint16_t port = fixture_port_of_all();
     snprintf(bind, sizeof(bind), "-bind=0.0.0.0:%u", port);
     snprintf(advertise, sizeof(advertise), "-advertise=%s:%u", fixture_host(), port);
     struct agent agent = agent_start("agent", ARGUMENTS(bind, advertise, "-tag", "x=1", join));
