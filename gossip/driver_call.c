@@ -95,7 +95,9 @@ static int call_do(struct rf_gossip *gossip, struct rf_call *call)
     rf_driver_wake(gossip);
     bool is_done = wait_until_posted(&call->done, CALL_TIMEOUT_MS);
     if (!is_done && atomic_exchange_explicit(&gossip->call, NULL, memory_order_acq_rel) == call) {
-        call_unref(call); /* not begun: it is ours again */
+        /* Not begun: the thread's reference comes back. Ours is still there, so nothing is freed.
+         */
+        atomic_fetch_sub_explicit(&call->refs, 1, memory_order_relaxed);
     }
     pthread_mutex_unlock(&gossip->call_mutex);
     is_done = is_done && atomic_load_explicit(&call->is_done, memory_order_acquire);
