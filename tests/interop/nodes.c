@@ -50,7 +50,10 @@ struct node node_start_at(const char *name, const char *seed)
     struct rf_gossip_config *config = node_config(name);
     config->seeds = &seed;
     config->seeds_count = seed == NULL ? 0 : 1;
-    return node_start(config);
+    struct node node = node_start(config);
+    config->seeds = NULL;
+    config->seeds_count = 0;
+    return node;
 }
 
 void node_kill(struct node *node)

@@ -722,10 +722,10 @@ static void *read_slowly(void *context)
             continue;
         }
         const char *tag = rf_gossip_member_tag(&event->members.items[0], "n");
-        int before = atoi(reader->last);
+        long before = strtol(reader->last, NULL, 10);
         snprintf(reader->last, sizeof(reader->last), "%s", tag == NULL ? "0" : tag);
         /* Never back in time, whatever way the news took. */
-        if (atoi(reader->last) < before) {
+        if (strtol(reader->last, NULL, 10) < before) {
             snprintf(reader->last, sizeof(reader->last), "back");
             return NULL;
         }

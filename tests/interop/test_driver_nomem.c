@@ -21,6 +21,7 @@
 #include "fixture.h"
 #include "nodes.h"
 
+/* The linker's --wrap gives these names. NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *pointer, size_t size);
@@ -69,6 +70,7 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
     return fails_now() ? NULL : __real_aligned_alloc(alignment, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static size_t descriptors_count(void)
 {
