@@ -21,6 +21,7 @@ libssl-dev      header openssl/evp.h
 libjansson-dev  header jansson.h
 '
 test_needs='
+g++                command g++
 clang              command clang
 libclang-rt-14-dev fuzzer
 llvm               command llvm-symbolizer
