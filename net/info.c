@@ -57,9 +57,9 @@ size_t rf_info_reply_encode(uint8_t *out, size_t out_size, uint32_t request_id,
     rows.code = rf_wire_info_reply_begin(&rows.list, out, out_size, request_id);
     char digest[17];
     (void)snprintf(digest, sizeof(digest), "%016" PRIx64, catalog->digest);
-    add_text(&rows, "version", source->program_version);
+    add_text(&rows, "program_version", source->program_version);
     add_text(&rows, "node", source->node_id);
-    add_u64(&rows, "catalog_version", catalog->version);
+    add_u64(&rows, "version", catalog->version);
     add_text(&rows, "digest", digest);
     add_text(&rows, "placement", rf_placement_name(catalog->placement));
     add_u64(&rows, "groups", catalog->groups_count);

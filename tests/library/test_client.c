@@ -208,7 +208,8 @@ static void client_info_says_what_the_document_promises(void **state)
     const struct rf_catalog *catalog = rf_catalog_of(rf_publisher_current(&served.publisher));
     (void)snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)catalog->digest);
     assert_int_equal(regfast_info(client, &list, error, sizeof(error)), 0);
-    assert_string_equal(find_info(list, "version")->text, RF_VERSION);
+    assert_string_equal(find_info(list, "program_version")->text, RF_VERSION);
+    assert_int_equal(find_info(list, "version")->number, catalog->version);
     assert_string_equal(find_info(list, "digest")->text, digest);
     assert_string_equal(find_info(list, "engine")->text, rf_server_engine_name(served.server));
     assert_string_equal(find_info(list, "placement")->text, "v1");

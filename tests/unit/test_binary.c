@@ -409,9 +409,9 @@ static void binary_info_has_facts_and_counters(void **state)
     char digest[17];
     snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)catalog->digest);
     assert_int_equal(rf_wire_info_reply_decode(payload, header.payload_size, &reply, NULL), 0);
-    const char *const texts[][2] = {{"version", "1.2.3"}, {"digest", digest},
-                                    {"engine", "epoll"},  {"engine_reason", "asked for"},
-                                    {"placement", "v1"},  {"node", "node-1"}};
+    const char *const texts[][2] = {{"program_version", "1.2.3"}, {"digest", digest},
+                                    {"engine", "epoll"},          {"engine_reason", "asked for"},
+                                    {"placement", "v1"},          {"node", "node-1"}};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         assert_true(find_info(reply.entries, texts[i][0], &entry));
         assert_int_equal(entry.type, RF_WIRE_INFO_TEXT);
@@ -421,7 +421,7 @@ static void binary_info_has_facts_and_counters(void **state)
     const struct {
         const char *name;
         uint64_t value;
-    } numbers[] = {{"catalog_version", catalog->version},
+    } numbers[] = {{"version", catalog->version},
                    {"groups", 3},
                    {"members", 404},
                    {"alive", 403},
