@@ -57,6 +57,9 @@ static void server_stop_answers_all_that_had_been_received(void **state)
             test_send(fds[i], frame, size);
         }
     }
+    for (int i = 0; i < CONNECTIONS; i++) {
+        test_wait_received(fds[i]);
+    }
     assert_int_equal(rf_server_stop(server.server, TEST_TIMEOUT_MS), 0);
     for (int i = 0; i < CONNECTIONS; i++) {
         for (uint32_t j = 0; j < COUNT; j++) {
@@ -139,6 +142,9 @@ static void server_stop_serves_who_waited_to_be_accepted(void **state)
         assert_true(fds[i] >= 0);
         test_send(fds[i], frame, size);
     }
+    for (int i = 0; i < COUNT; i++) {
+        test_wait_received(fds[i]);
+    }
     assert_int_equal(rf_server_stop(server.server, TEST_TIMEOUT_MS), 0);
     for (int i = 0; i < COUNT; i++) {
         struct rf_wire_header header;
@@ -162,6 +168,7 @@ static void server_stop_drops_who_does_not_read_at_the_time_limit(void **state)
     for (int i = 0; i < 500; i++) {
         test_send(fd, frame, size);
     }
+    test_wait_received(fd);
     int idle = test_connect(&server);
     assert_int_equal(test_match(idle, "web", "alice"), RF_WIRE_OK);
     uint64_t begin_ms = test_now_ms();

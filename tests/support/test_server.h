@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -134,6 +135,21 @@ static inline void test_send(int fd, const void *data, size_t size)
         }
         at += sent;
         size -= (size_t)sent;
+    }
+}
+
+/* Waits until the server's kernel has acknowledged all that was sent: it is received by then.
+ * Before that it may still be this end's, waiting for an acknowledgement (Nagle) or for a softirq.
+ */
+static inline void test_wait_received(int fd)
+{
+    int waiting = 1;
+    uint64_t end_ms = test_now_ms() + TEST_TIMEOUT_MS;
+    while (ioctl(fd, TIOCOUTQ, &waiting) == 0 && waiting > 0) {
+        if (test_now_ms() > end_ms) {
+            test_fail("bytes are not acknowledged");
+        }
+        test_sleep_ms(1);
     }
 }
 
