@@ -356,6 +356,13 @@ int run(unsigned timeout_ms, char **ret_output, const char *const *arguments)
     return is_end && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+void assert_contains(const char *output, const char *text)
+{
+    if (strstr(output, text) == NULL) {
+        fail_msg("no '%s' in: %s", text, output);
+    }
+}
+
 /* ---- agents ---- */
 
 static bool agent_answers(const struct agent *agent)

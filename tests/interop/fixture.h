@@ -111,6 +111,9 @@ size_t agent_members_count(const struct agent *agent, const char *state);
 /* Lines with [WARN] or [ERR] in its log. */
 size_t agent_warnings_count(const struct agent *agent);
 
+/* Fails, showing all of `output`, unless `text` is in it. */
+void assert_contains(const char *output, const char *text);
+
 #define ARGUMENTS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define NO_ARGUMENTS ((const char *const[]){NULL})
 

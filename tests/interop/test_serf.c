@@ -224,11 +224,11 @@ SCENARIO(events_pass_and_queries_are_acknowledged)
     assert_true(stats.events_received >= 1);
 
     char *output = agent_run(&first, ARGUMENTS("reachability", "-verbose"));
-    assert_non_null(strstr(output, "node"));
-    assert_non_null(strstr(output, "Successfully contacted all live nodes"));
+    assert_contains(output, "node");
+    assert_contains(output, "Successfully contacted all live nodes");
     free(output);
     output = agent_run(&first, ARGUMENTS("query", "-timeout=2s", "uptime"));
-    assert_non_null(strstr(output, "Ack from 'node'"));
+    assert_contains(output, "Ack from 'node'");
     free(output);
     assert_int_equal(agent_warnings_count(&first) + agent_warnings_count(&second), 0);
     node_kill(&node);
@@ -263,7 +263,7 @@ SCENARIO(an_encrypted_cluster_of_agents_takes_us_in)
     snprintf(rpc, sizeof(rpc), "-rpc-addr=%s:%u", fixture_host(), fixture_port());
     int status = run(20000, &output, ARGUMENTS("serf", "agent", "-node=plain", bind, rpc, join));
     assert_int_not_equal(status, 0);
-    assert_non_null(strstr(output, "encrypt"));
+    assert_contains(output, "encrypt");
     free(output);
     node_kill(&node);
 }
