@@ -108,7 +108,7 @@ bool agent_sees(const struct agent *agent, const char *name, const char *state);
 bool agent_sees_tag(const struct agent *agent, const char *name, const char *tag,
                     const char *value);
 size_t agent_members_count(const struct agent *agent, const char *state);
-/* Lines with [WARN] or [ERR] in its log. */
+/* Lines with [WARN] or [ERR] in its log, but for those about `serf` commands that talk to it. */
 size_t agent_warnings_count(const struct agent *agent);
 
 /* Fails, showing all of `output`, unless `text` is in it. */
