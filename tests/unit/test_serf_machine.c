@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_serf_machine.c - the Serf machine, one test for each numbered rule of 19 to 27.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gossip/serf_private.h"
+
+#define S UINT64_C(1000000000)
+
+static struct rf_serf *serf;
+static uint64_t now_ns;
+static const struct rf_address anywhere = {.ip = {10, 0, 0, 250}, .ip_size = 4, .port = 1};
+
+static struct rf_address address_of(const char *name)
+{
+    return (struct rf_address){.ip = {10, 0, 0, (uint8_t)name[0]}, .ip_size = 4, .port = 7946};
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    static const uint8_t meta[] = {0xff, 0x81, 0xa5, 'g', 'r', 'o', 'u', 'p', 0xa3, 'w', 'e', 'b'};
+    struct rf_serf_config config;
+    rf_serf_config_init(&config, RF_SWIM_LAN);
+    config.swim.name = "me";
+    config.swim.address = address_of("m");
+    config.swim.meta = meta;
+    config.swim.meta_size = sizeof(meta);
+    config.intents_max = 4;
+    now_ns = S;
+    return rf_serf_new(&config, 9, now_ns, &serf, NULL);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rf_serf_free(serf);
+    return 0;
+}
+
+/* Forgets the outputs up to now, and returns how many were of that type. */
+static size_t drain(enum rf_output_type type)
+{
+    size_t count = 0;
+    struct rf_output output;
+    while (rf_serf_next(serf, &output)) {
+        count += output.type == type;
+    }
+    rf_serf_check(serf);
+    return count;
+}
+
+static void hear_node(const struct rf_message *message)
+{
+    uint8_t bytes[1024];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    assert_true(rf_message_encode(message, &packer) > 0);
+    rf_serf_receive(serf, now_ns, &anywhere, bytes, packer.size);
+    (void)drain(RF_OUTPUT_PACKET);
+}
+
+static void hear_alive(const char *name, uint32_t incarnation)
+{
+    struct rf_message message = {.type = RF_MESSAGE_ALIVE,
+                                 .alive = {.incarnation = incarnation,
+                                           .node = rf_slice_text(name),
+                                           .address = address_of(name)}};
+    memcpy(message.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
+    hear_node(&message);
+}
+
+static void hear_dead(const char *name, const char *from)
+{
+    struct rf_message message = {.type = RF_MESSAGE_DEAD,
+                                 .dead = {50, rf_slice_text(name), rf_slice_text(from)}};
+    hear_node(&message);
+}
+
+static void deliver(const struct rf_serf_message *message)
+{
+    uint8_t bytes[2048] = {RF_MESSAGE_USER};
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    rf_pack_byte(&packer, RF_MESSAGE_USER);
+    assert_true(rf_serf_message_encode(message, &packer) > 0);
+    rf_serf_receive(serf, now_ns, &anywhere, bytes, packer.size);
+}
+
+static void hear_intent(bool is_leave, const char *name, uint64_t ltime)
+{
+    struct rf_serf_message message = {.type = is_leave ? RF_SERF_LEAVE : RF_SERF_JOIN};
+    if (is_leave) {
+        message.leave = (struct rf_serf_leave){.ltime = ltime, .node = rf_slice_text(name)};
+    } else {
+        message.join = (struct rf_serf_join){.ltime = ltime, .node = rf_slice_text(name)};
+    }
+    deliver(&message);
+    (void)drain(RF_OUTPUT_PACKET);
+}
+
+static enum rf_serf_status status(const char *name)
+{
+    const struct rf_member_entry *member = rf_serf_member(serf, rf_slice_text(name));
+    return member == NULL ? RF_SERF_NONE : member->status;
+}
+
+static size_t queued(int queue_index)
+{
+    return serf->swim.user_queues[queue_index].count;
+}
+
+/* ---- 19 ---- */
+
+static void clocks_follow_what_they_see_and_never_wrap(void **state)
+{
+    (void)state;
+    uint64_t clock = 1;
+    rf_clock_witness(&clock, 0);
+    assert_int_equal(clock, 1);
+    rf_clock_witness(&clock, 1);
+    assert_int_equal(clock, 2);
+    rf_clock_witness(&clock, 40);
+    assert_int_equal(clock, 41);
+    rf_clock_witness(&clock, UINT64_MAX);
+    rf_clock_increment(&clock);
+    assert_true(clock == UINT64_MAX);
+}
+
+static void absurd_times_do_not_move_a_clock(void **state)
+{
+    (void)state;
+    hear_intent(false, "a", UINT64_MAX);
+    assert_int_equal(serf->member_time, 1);
+    assert_int_equal(serf->stats.serf_dropped_absurd, 1);
+    hear_intent(false, "a", INT64_MAX);
+    assert_true(serf->member_time == UINT64_C(1) << 63);
+    hear_intent(false, "b", (UINT64_C(1) << 63) + 10); /* small steps go on */
+    assert_true(serf->member_time == (UINT64_C(1) << 63) + 11);
+}
+
+static void member_transitions_are_those_of_serf(void **state)
+{
+    (void)state;
+    enum step { ALIVE, ALIVE_AGAIN, DEAD, LEFT, JOIN_INTENT, LEAVE_INTENT };
+    static const struct {
+        const char *what;
+        enum step steps[4];
+        size_t count;
+        enum rf_serf_status expected;
+    } cases[] = {
+        {"join", {ALIVE}, 1, RF_SERF_ALIVE},
+        {"death without an intent", {ALIVE, DEAD}, 2, RF_SERF_FAILED},
+        {"a dead message of its own is not enough", {ALIVE, LEFT}, 2, RF_SERF_FAILED},
+        {"intent, then death", {ALIVE, LEAVE_INTENT, DEAD}, 3, RF_SERF_LEFT},
+        {"death, then intent", {ALIVE, DEAD, LEAVE_INTENT}, 3, RF_SERF_LEFT},
+        {"intent alone", {ALIVE, LEAVE_INTENT}, 2, RF_SERF_LEAVING},
+        {"a newer join takes it back", {ALIVE, LEAVE_INTENT, JOIN_INTENT}, 3, RF_SERF_ALIVE},
+        {"intent before the node is known", {LEAVE_INTENT, ALIVE}, 2, RF_SERF_LEAVING},
+        {"join before the node is known", {JOIN_INTENT, ALIVE}, 2, RF_SERF_ALIVE},
+        {"back from failed", {ALIVE, DEAD, ALIVE_AGAIN}, 3, RF_SERF_ALIVE},
+        {"back from left", {ALIVE, LEAVE_INTENT, DEAD, ALIVE_AGAIN}, 4, RF_SERF_ALIVE},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char name[3] = {(char)('A' + (char)i), 'x', 0};
+        for (size_t k = 0; k < cases[i].count; k++) {
+            uint64_t ltime = 10 + k;
+            switch (cases[i].steps[k]) {
+            case ALIVE:
+                hear_alive(name, 1);
+                break;
+            case ALIVE_AGAIN:
+                hear_alive(name, 60);
+                break;
+            case DEAD:
+                hear_dead(name, "z");
+                break;
+            case LEFT:
+                hear_dead(name, name);
+                break;
+            case JOIN_INTENT:
+            case LEAVE_INTENT:
+                hear_intent(cases[i].steps[k] == LEAVE_INTENT, name, ltime);
+                break;
+            }
+        }
+        if (status(name) != cases[i].expected) {
+            fail_msg("%s: %s, expected %s", cases[i].what, rf_serf_status_name(status(name)),
+                     rf_serf_status_name(cases[i].expected));
+        }
+    }
+}
+
+static void intents_that_are_not_newer_are_ignored_and_not_passed_on(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_intent(false, "a", 5);
+    assert_int_equal(queued(RF_QUEUE_INTENTS), 1);
+    hear_intent(false, "a", 5);
+    hear_intent(true, "a", 5);
+    assert_int_equal(queued(RF_QUEUE_INTENTS), 1);
+    assert_int_equal(status("a"), RF_SERF_ALIVE);
+    hear_intent(true, "unknown", 5);
+    hear_intent(true, "unknown", 4);
+    assert_int_equal(queued(RF_QUEUE_INTENTS), 2);
+    assert_int_equal(serf->member_time, 6);
+}
+
+static void a_leave_intent_about_us_is_refuted(void **state)
+{
+    (void)state;
+    hear_intent(true, "me", 30);
+    assert_int_equal(status("me"), RF_SERF_ALIVE);
+    assert_int_equal(queued(RF_QUEUE_INTENTS), 1); /* our join, not their leave */
+    assert_true(rf_serf_member(serf, rf_slice_text("me"))->status_ltime > 30);
+}
+
+static void recent_intents_are_bounded_and_expire(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"n1", "n2", "n3", "n4", "n5"};
+    for (size_t i = 0; i < 5; i++) {
+        hear_intent(true, names[i], 9);
+    }
+    assert_int_equal(serf->intents.count, 4);
+    assert_int_equal(serf->stats.serf_dropped_limit, 1);
+    now_ns += 301 * S;
+    rf_serf_tick(serf, now_ns);
+    assert_int_equal(serf->intents.count, 0);
+}
+
+static void force_leave_with_prune_forgets_a_failed_member(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_dead("a", "z");
+    struct rf_serf_message message = {
+        .type = RF_SERF_LEAVE, .leave = {.ltime = 9, .node = rf_slice_text("a"), .prune = true}};
+    deliver(&message);
+    assert_int_equal(drain(RF_OUTPUT_MEMBER), 2); /* left, then reaped */
+    assert_int_equal(status("a"), RF_SERF_NONE);
+}
+
+/* ---- 21, 22, 23 ---- */
+
+static void hear_event(uint64_t ltime, const char *name)
+{
+    struct rf_serf_message message = {.type = RF_SERF_USER_EVENT,
+                                      .user_event = {.ltime = ltime, .name = rf_slice_text(name)}};
+    deliver(&message);
+    (void)drain(RF_OUTPUT_PACKET);
+}
+
+static void user_events_are_passed_on_once(void **state)
+{
+    (void)state;
+    hear_event(7, "deploy");
+    hear_event(7, "deploy");
+    assert_int_equal(queued(RF_QUEUE_EVENTS), 1);
+    hear_event(7, "restart");
+    assert_int_equal(queued(RF_QUEUE_EVENTS), 2);
+    assert_int_equal(serf->event_time, 8);
+    hear_event(2000, "later");
+    hear_event(2001 - 513, "too old");
+    assert_int_equal(queued(RF_QUEUE_EVENTS), 3);
+    assert_int_equal(serf->stats.serf_dropped_old, 1);
+}
+
+static struct rf_serf_query query_of(const char *name, uint32_t id)
+{
+    return (struct rf_serf_query){.ltime = 3,
+                                  .id = id,
+                                  .address = address_of("q"),
+                                  .source_node = rf_slice_text("q"),
+                                  .name = rf_slice_text(name)};
+}
+
+/* Asks, and returns how many packets went to the asker; the last response is in *ret. */
+static size_t ask(const struct rf_serf_query *query, struct rf_serf_query_response *ret)
+{
+    static uint8_t bytes[2048];
+    struct rf_serf_message message = {.type = RF_SERF_QUERY, .query = *query};
+    deliver(&message);
+    size_t count = 0;
+    struct rf_output output;
+    while (rf_serf_next(serf, &output)) {
+        if (output.type == RF_OUTPUT_PACKET && output.address.ip[3] == 'q') {
+            memcpy(bytes, output.bytes, output.bytes_size);
+            assert_int_equal(bytes[0], RF_MESSAGE_USER);
+            struct rf_slice body = rf_slice(bytes + 1, output.bytes_size - 1);
+            assert_int_equal(rf_serf_message_decode(body, &message), 0);
+            *ret = message.query_response;
+            count++;
+        }
+    }
+    return count;
+}
+
+static void queries_are_acked_on_request_and_passed_on_once(void **state)
+{
+    (void)state;
+    struct rf_serf_query_response response;
+    struct rf_serf_query query = query_of("deploy", 1);
+    assert_int_equal(ask(&query, &response), 0);
+    assert_int_equal(queued(RF_QUEUE_QUERIES), 1);
+    assert_int_equal(ask(&query, &response), 0);
+    assert_int_equal(queued(RF_QUEUE_QUERIES), 1);
+    query.id = 2;
+    query.flags = RF_SERF_QUERY_ACK | RF_SERF_QUERY_NO_BROADCAST;
+    assert_int_equal(ask(&query, &response), 1);
+    assert_int_equal(response.flags, RF_SERF_RESPONSE_ACK);
+    assert_int_equal(response.id, 2);
+    assert_int_equal(queued(RF_QUEUE_QUERIES), 1);
+    assert_int_equal(serf->query_time, 4);
+}
+
+static bool tag_filter_matches(const char *tag, const char *expr)
+{
+    uint8_t filter[512];
+    uint8_t filters[600];
+    struct rf_packer packer = rf_packer(filter, sizeof(filter));
+    struct rf_serf_filter value = {
+        .type = RF_SERF_FILTER_TAG, .tag = rf_slice_text(tag), .expr = rf_slice_text(expr)};
+    assert_true(rf_serf_filter_encode(&value, &packer) > 0);
+    struct rf_slice one = rf_packer_slice(&packer);
+    struct rf_packer list = rf_packer(filters, sizeof(filters));
+    assert_true(rf_pack_raws(&list, &one, 1) > 0);
+    const struct rf_node *self = serf->swim.self;
+    return rf_serf_filters_match(rf_packer_slice(&list), self->link.name,
+                                 rf_slice(self->meta, self->meta_size));
+}
+
+static void tag_filters_match_by_regular_expression_and_doubts_do_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *tag;
+        const char *expr;
+        bool is_match;
+    } cases[] = {{"group", "web", true},
+                 {"group", "^w.b$", true},
+                 {"group", "db", false},
+                 {"group", "w[a-e]+b", true},
+                 {"group", "(db|web)", true},
+                 {"absent", "^$", true},
+                 {"group", "", true},
+                 {"group", "\\w+", false},
+                 {"group", "(?i)WEB", false},
+                 {"group", "w{1}eb", false},
+                 {"group", "*web", false},
+                 {"group", "e**", false},
+                 {"group", "[[:alpha:]]", false},
+                 {"group", "(web", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (tag_filter_matches(cases[i].tag, cases[i].expr) != cases[i].is_match) {
+            fail_msg("tag %s, expression %s", cases[i].tag, cases[i].expr);
+        }
+    }
+}
+
+static void a_query_for_others_is_only_passed_on(void **state)
+{
+    (void)state;
+    static const uint8_t filters[] = {0x91, 0xa7, 0, 0x91, 0xa4, 'o', 't', 'h', 'r'};
+    struct rf_serf_query_response response;
+    struct rf_serf_query query = query_of("deploy", 1);
+    query.flags = RF_SERF_QUERY_ACK;
+    query.filters = rf_slice(filters, sizeof(filters));
+    assert_int_equal(ask(&query, &response), 0);
+    assert_int_equal(queued(RF_QUEUE_QUERIES), 1);
+    assert_int_equal(serf->stats.queries_matched, 0);
+}
+
+static void key_queries_are_answered_that_there_is_no_keyring(void **state)
+{
+    (void)state;
+    struct rf_serf_query_response response;
+    struct rf_serf_query query = query_of("_serf_install-key", 1);
+    assert_int_equal(ask(&query, &response), 1);
+    struct rf_serf_message message;
+    assert_int_equal(rf_serf_message_decode(response.payload, &message), 0);
+    assert_int_equal(message.type, RF_SERF_KEY_RESPONSE);
+    assert_false(message.key_response.result);
+    assert_true(message.key_response.message.size > 0);
+}
+
+static void conflict_queries_are_answered_with_the_member(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    struct rf_serf_query_response response;
+    struct rf_serf_message message;
+    struct rf_serf_query query = query_of("_serf_conflict", 1);
+    query.payload = rf_slice_text("a");
+    assert_int_equal(ask(&query, &response), 1);
+    assert_int_equal(rf_serf_message_decode(response.payload, &message), 0);
+    assert_int_equal(message.type, RF_SERF_CONFLICT_RESPONSE);
+    assert_false(message.member.is_nil);
+    assert_int_equal(message.member.address.ip[3], 'a');
+    query = query_of("_serf_conflict", 2);
+    query.payload = rf_slice_text("nobody");
+    assert_int_equal(ask(&query, &response), 1);
+    assert_int_equal(rf_serf_message_decode(response.payload, &message), 0);
+    assert_true(message.member.is_nil);
+    query = query_of("_serf_conflict", 3);
+    query.payload = rf_slice_text("me");
+    assert_int_equal(ask(&query, &response), 0);
+}
+
+static void a_relay_is_sent_on_to_its_destination(void **state)
+{
+    (void)state;
+    struct rf_serf_message message = {.type = RF_SERF_RELAY,
+                                      .relay = {.dest = address_of("q"),
+                                                .dest_name = rf_slice_text("q"),
+                                                .message = rf_slice_text("\x05payload")}};
+    deliver(&message);
+    struct rf_output output;
+    assert_true(rf_serf_next(serf, &output));
+    while (output.type != RF_OUTPUT_PACKET) {
+        assert_true(rf_serf_next(serf, &output));
+    }
+    assert_int_equal(output.address.ip[3], 'q');
+    assert_int_equal(output.bytes_size, 9);
+    assert_memory_equal(output.bytes, "\x08\x05payload", 9);
+}
+
+/* ---- 26, 27 ---- */
+
+static void members_that_failed_are_reaped_after_a_day(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_dead("a", "z");
+    now_ns += 86400 * S;
+    rf_serf_tick(serf, now_ns);
+    assert_int_equal(status("a"), RF_SERF_FAILED);
+    now_ns += 16 * S;
+    rf_serf_tick(serf, now_ns);
+    assert_int_equal(status("a"), RF_SERF_NONE);
+    assert_int_equal(serf->stats.reaped, 1);
+}
+
+static void failed_members_are_called_again(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_dead("a", "z");
+    now_ns += 30 * S;
+    rf_serf_tick(serf, now_ns);
+    assert_int_equal(drain(RF_OUTPUT_EXCHANGE), 1);
+    assert_int_equal(serf->stats.reconnects, 1);
+}
+
+static void nobody_answering_a_contest_means_that_our_name_is_lost(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    struct rf_message other = {
+        .type = RF_MESSAGE_ALIVE,
+        .alive = {.incarnation = 9, .node = rf_slice_text("me"), .address = address_of("x")}};
+    memcpy(other.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
+    hear_node(&other);
+    assert_true(serf->contest.is_running);
+    now_ns = serf->contest.deadline_ns;
+    rf_serf_tick(serf, now_ns);
+    assert_int_equal(drain(RF_OUTPUT_NAME_LOST), 1);
+}
+
+static void leaving_refuses_what_no_longer_makes_sense(void **state)
+{
+    (void)state;
+    struct rf_address address = address_of("a");
+    uint64_t join_id;
+    hear_alive("a", 1);
+    assert_int_equal(rf_serf_join(serf, now_ns, &address, 0, &join_id, NULL), -EINVAL);
+    assert_int_equal(rf_serf_leave(serf, now_ns, NULL), 0);
+    assert_int_equal(status("me"), RF_SERF_LEAVING);
+    assert_int_equal(rf_serf_leave(serf, now_ns, NULL), -EALREADY);
+    assert_int_equal(rf_serf_join(serf, now_ns, &address, 1, &join_id, NULL), -ESHUTDOWN);
+    assert_int_equal(rf_serf_set_meta(serf, now_ns, NULL, 0, NULL), -ESHUTDOWN);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(clocks_follow_what_they_see_and_never_wrap),
+        CASE(absurd_times_do_not_move_a_clock),
+        CASE(member_transitions_are_those_of_serf),
+        CASE(intents_that_are_not_newer_are_ignored_and_not_passed_on),
+        CASE(a_leave_intent_about_us_is_refuted),
+        CASE(recent_intents_are_bounded_and_expire),
+        CASE(force_leave_with_prune_forgets_a_failed_member),
+        CASE(user_events_are_passed_on_once),
+        CASE(queries_are_acked_on_request_and_passed_on_once),
+        CASE(tag_filters_match_by_regular_expression_and_doubts_do_not),
+        CASE(a_query_for_others_is_only_passed_on),
+        CASE(key_queries_are_answered_that_there_is_no_keyring),
+        CASE(conflict_queries_are_answered_with_the_member),
+        CASE(a_relay_is_sent_on_to_its_destination),
+        CASE(members_that_failed_are_reaped_after_a_day),
+        CASE(failed_members_are_called_again),
+        CASE(nobody_answering_a_contest_means_that_our_name_is_lost),
+        CASE(leaving_refuses_what_no_longer_makes_sense),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
