@@ -288,6 +288,39 @@ void rf_serf_receive(struct rf_serf *serf, uint64_t now_ns, const struct rf_addr
     rf_serf_end(serf);
 }
 
+/* Once a minute: which limits have turned something away since the last time. */
+static void limits_tick(struct rf_serf *serf)
+{
+    if (serf->now_ns < serf->limits_at_ns) {
+        return;
+    }
+    serf->limits_at_ns = serf->now_ns + 60 * NS_PER_S;
+    struct rf_swim_stats swim;
+    rf_swim_get_stats(&serf->swim, &swim);
+    const struct {
+        const char *what;
+        uint64_t count;
+    } limits[] = {
+        {"alive messages of new nodes, the node table being full", swim.dropped_nodes_max},
+        {"pings on behalf of others, too many being in flight", swim.dropped_relays_max},
+        {"messages that were to be gossiped, a queue being full", swim.broadcasts_dropped},
+        {"members, intents or events, their buffers being full", serf->stats.serf_dropped_limit},
+    };
+    static_assert(sizeof(limits) / sizeof(limits[0]) ==
+                      sizeof(serf->limits_seen) / sizeof(serf->limits_seen[0]),
+                  "one place for each");
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        uint64_t dropped = limits[i].count - serf->limits_seen[i];
+        serf->limits_seen[i] = limits[i].count;
+        if (dropped > 0) {
+            struct rf_error text = {0};
+            (void)rf_error_set(&text, RF_ELIMIT, "dropped %llu %s", (unsigned long long)dropped,
+                               limits[i].what);
+            rf_serf_notice(serf, RF_NOTICE_LIMIT, rf_slice(NULL, 0), NULL, text.text);
+        }
+    }
+}
+
 void rf_serf_tick(struct rf_serf *serf, uint64_t now_ns)
 {
     rf_serf_begin(serf, now_ns);
@@ -296,6 +329,7 @@ void rf_serf_tick(struct rf_serf *serf, uint64_t now_ns)
     rf_serf_exchanges_tick(serf);
     rf_serf_contest_tick(serf);
     rf_serf_members_tick(serf);
+    limits_tick(serf);
     rf_serf_end(serf);
 }
 

@@ -109,6 +109,8 @@ struct rf_serf {
     uint64_t reap_at_ns;
     uint64_t reconnect_at_ns;
     uint64_t conflict_notice_ns; /* no notice about conflicts before */
+    uint64_t limits_at_ns;       /* when drops by limits are looked at again */
+    uint64_t limits_seen[4];     /* drops by each kind of limit, as of then */
     struct rf_contest contest;
     uint64_t join_id; /* last one used */
 

@@ -100,7 +100,7 @@ void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile pro
     X(broadcasts_dropped, "messages", "not gossiped: queue full, or larger than a packet")      \
     X(probes, "probes", "probes started")                                                       \
     X(probes_failed, "probes", "probes without any answer")                                     \
-    X(probes_indirect, "probes", "probes answered only through another node")                   \
+    X(probes_indirect, "probes", "probes answered late, or through another node only")          \
     X(probes_tcp, "probes", "probes answered only by TCP")                                      \
     X(suspicions, "suspicions", "nodes that became suspect")                                    \
     X(suspicions_fired, "suspicions", "suspicions that ended in a death")                       \

@@ -235,6 +235,10 @@ static void recent_intents_are_bounded_and_expire(void **state)
     now_ns += 301 * S;
     rf_serf_tick(serf, now_ns);
     assert_int_equal(serf->intents.count, 0);
+    assert_int_equal(drain(RF_OUTPUT_NOTICE), 1); /* that a limit was hit */
+    now_ns += 61 * S;
+    rf_serf_tick(serf, now_ns);
+    assert_int_equal(drain(RF_OUTPUT_NOTICE), 0);
 }
 
 static void force_leave_with_prune_forgets_a_failed_member(void **state)
