@@ -216,7 +216,7 @@ struct regfast_register_options {
                                    machine's first private address */
     const char *registries;     /* gossip addresses to join, "HOST:PORT,..." (default port 7370);
                                    any members of the cluster will do; required */
-    const char *bind;           /* own gossip address, UDP and TCP; NULL: ":7370" */
+    const char *bind;           /* own gossip address, UDP and TCP; NULL: ":0", any free port */
     const char *bind_advertise; /* gossip address that others are told; NULL: `bind`, as `addr` */
     uint32_t replicas;          /* weight, 1..65535; 0: 1000 */
 };
@@ -237,9 +237,14 @@ REGFAST_API int regfast_register(const struct regfast_register_options *options,
  * Lifetime: the registration's. */
 REGFAST_API const char *regfast_registration_addr(const struct regfast_registration *registration);
 
-/* Waits until the first join has succeeded. Errors: -ETIMEDOUT not yet; -ESHUTDOWN it has left. */
+/*
+ * Waits until this member and another see each other; with a time-out of 0 it just looks.
+ * Errors: -ETIMEDOUT not yet, and the text says why the last attempt failed; -EEXIST the cluster
+ *         has given this id to another node, and the registration has ended; -ESHUTDOWN it has
+ * left.
+ */
 REGFAST_API int regfast_registration_wait(struct regfast_registration *registration,
-                                          uint32_t timeout_ms);
+                                          uint32_t timeout_ms, char *errbuf, size_t errbuf_size);
 
 /*
  * Leaves gracefully: tells the others, and ends the thread once they know or time is up.

@@ -19,7 +19,8 @@ enum {
     ADDR_SIZE = RF_NAME_SIZE_MAX + 1,
 };
 
-#define BIND_DEFAULT ":7370"
+/* A registry, or another service, may be on this machine: take a port that is free. */
+#define BIND_DEFAULT ":0"
 
 struct regfast_registration {
     struct rf_gossip *gossip; /* NULL once it has left */
@@ -187,20 +188,39 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-int regfast_registration_wait(struct regfast_registration *registration, uint32_t timeout_ms)
+/* 0: joined; negative: not, and `err` says why. */
+static int look(struct regfast_registration *registration, struct rf_error *err)
+{
+    if (registration->gossip == NULL) {
+        return rf_error_set(err, -ESHUTDOWN, "the registration has left");
+    }
+    struct rf_gossip_status status;
+    int code = rf_gossip_get_status(registration->gossip, &status);
+    if (code < 0) {
+        return rf_error_set(err, code, "the gossip thread does not answer: %s", rf_strerror(code));
+    }
+    if (status.name_lost) {
+        return rf_error_set(err, -EEXIST,
+                            "the cluster gives this id to another node: register with another id");
+    }
+    if (status.alive_count > 1) {
+        return 0;
+    }
+    return rf_error_set(err, -ETIMEDOUT, "not joined yet%s%s",
+                        status.join_error[0] != '\0' ? ": " : "", status.join_error);
+}
+
+int regfast_registration_wait(struct regfast_registration *registration, uint32_t timeout_ms,
+                              char *errbuf, size_t errbuf_size)
 {
     const uint64_t deadline_ms = now_ms() + timeout_ms;
-    while (registration->gossip != NULL) {
-        if (rf_counter_get(&rf_gossip_counters(registration->gossip)->members_alive) > 1) {
-            return 0;
-        }
-        if (now_ms() >= deadline_ms) {
-            return -ETIMEDOUT;
-        }
+    struct rf_error err = {0};
+    int code;
+    while ((code = look(registration, &err)) == -ETIMEDOUT && now_ms() < deadline_ms) {
         const struct timespec step = {.tv_nsec = WAIT_STEP_MS * 1000000L};
         (void)nanosleep(&step, NULL); /* cut short by a signal: looks again earlier */
     }
-    return -ESHUTDOWN;
+    return code < 0 ? rf_client_report(code, &err, errbuf, errbuf_size) : 0;
 }
 
 int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms)

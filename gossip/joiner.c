@@ -193,8 +193,14 @@ static void address_done(struct rf_joiner *joiner, struct rf_seed *seed, const s
     char address[RF_ADDRESS_TEXT_SIZE];
     rf_address_format(&output->address, address);
     if (output->code < 0) {
-        snprintf(joiner->error, sizeof(joiner->error), "%s: %s", address,
-                 output->text != NULL ? output->text : rf_strerror(output->code));
+        const char *why = output->text != NULL ? output->text : rf_strerror(output->code);
+        char name[RF_ADDRESS_TEXT_SIZE];
+        (void)snprintf(name, sizeof(name), "%s:%u", seed->host_port.host,
+                       (unsigned)seed->host_port.port);
+        /* The seed is named anyway: its address is news only if it was resolved to it. */
+        bool is_named = strcmp(name, address) == 0;
+        (void)snprintf(joiner->error, sizeof(joiner->error), "%s%s%s", is_named ? "" : address,
+                       is_named ? "" : ": ", why);
         return;
     }
     rf_log(joiner->log, RF_LOG_INFO, "joined seed=%s:%u address=%s members=%zu",

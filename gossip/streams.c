@@ -409,7 +409,7 @@ static struct rf_stream_result connect_advance(struct rf_streams *streams, int s
         error = errno;
     }
     if (error != 0) {
-        return fail(streams, slot, -error, "connecting failed");
+        return fail(streams, slot, -error, NULL); /* the code says it best */
     }
     stream->state = STATE_ACTIVE;
     return active_advance(streams, slot, 0);
@@ -493,7 +493,7 @@ struct rf_stream_result rf_streams_connect(struct rf_streams *streams, uint64_t 
     if (connect(fd, (struct sockaddr *)&sockaddr, size) < 0 && errno != EINPROGRESS) {
         int code = -errno;
         close(fd);
-        return connect_failed(output, code, "connecting failed");
+        return connect_failed(output, code, NULL);
     }
     int slot = slot_take(streams, fd, STATE_CONNECT, EPOLLOUT);
     if (slot < 0) {

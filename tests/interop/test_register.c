@@ -49,7 +49,7 @@ SCENARIO(a_registered_service_is_a_member_with_its_tags_until_it_leaves)
     struct regfast_register_options options = options_for(registry.address);
     options.replicas = 17;
     struct regfast_registration *registration = registered(&options);
-    assert_int_equal(regfast_registration_wait(registration, 5000), 0);
+    assert_int_equal(regfast_registration_wait(registration, 5000, NULL, 0), 0);
     assert_within_ms(2000, node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
     assert_true(node_sees_tag(&registry, "web-1", "group", "web"));
     assert_true(node_sees_tag(&registry, "web-1", "addr", "10.0.0.1:80"));
@@ -57,7 +57,7 @@ SCENARIO(a_registered_service_is_a_member_with_its_tags_until_it_leaves)
     assert_int_equal(regfast_leave(registration, 15000), 0);
     assert_true(node_sees(&registry, "web-1", RF_MEMBER_LEFT));
     assert_int_equal(regfast_leave(registration, 0), 0);
-    assert_int_equal(regfast_registration_wait(registration, 0), -ESHUTDOWN);
+    assert_int_equal(regfast_registration_wait(registration, 0, NULL, 0), -ESHUTDOWN);
     regfast_registration_free(registration);
     node_kill(&registry);
 }
@@ -80,11 +80,14 @@ SCENARIO(a_registration_outlives_registries_that_are_down)
     snprintf(registries, sizeof(registries), "%s:%u,%s", fixture_host(), fixture_port(), address);
     struct regfast_register_options options = options_for(registries);
     struct regfast_registration *registration = registered(&options);
-    assert_int_equal(regfast_registration_wait(registration, 300), -ETIMEDOUT);
+    char error[REGFAST_ERROR_SIZE];
+    assert_int_equal(regfast_registration_wait(registration, 300, error, sizeof(error)),
+                     -ETIMEDOUT);
+    assert_non_null(strstr(error, address));
     struct rf_gossip_config *config = node_config("registry");
     config->bind = address;
     struct node registry = node_start(config);
-    assert_int_equal(regfast_registration_wait(registration, 15000), 0);
+    assert_int_equal(regfast_registration_wait(registration, 15000, NULL, 0), 0);
     assert_within_ms(2000, node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
     regfast_registration_free(registration);
     node_kill(&registry);

@@ -190,7 +190,7 @@ static struct regfast_registration *library_service_start(const char *id, const 
     if (regfast_register(&options, &registration, error, sizeof(error)) < 0) {
         fail_msg("%s", error);
     }
-    assert_int_equal(regfast_registration_wait(registration, 5000), 0);
+    assert_int_equal(regfast_registration_wait(registration, 5000, NULL, 0), 0);
     return registration;
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,7 +12,8 @@
 #include "tools/regctl/regctl.h"
 
 enum {
-    WAIT_MS = 100, /* between looks for a signal while not yet joined */
+    LOOK_MS = 100,       /* how late the join is seen */
+    PATIENCE_LOOKS = 20, /* then it is said that there is no join yet, once */
     /* Serf gives its two announcements 5 s each to spread at the most, and the end 1 s. */
     LEAVE_TIMEOUT_MS = 12 * 1000,
 };
@@ -51,19 +53,30 @@ static void print_joined(const struct regfast_registration *registration,
     (void)fflush(stdout); /* who waits for this line reads a pipe; main looks at the error flag */
 }
 
-/* Says when it has joined, until a signal comes. */
-static void stay(struct regfast_registration *registration, const struct regctl_options *options,
-                 const sigset_t *signals)
+/*
+ * Says when it has joined, and why it has not when that takes long, until a signal comes or the
+ * registration ends by itself.
+ */
+static int stay(struct regfast_registration *registration, const struct regctl_options *options,
+                const sigset_t *signals)
 {
-    const struct timespec at_once = {0};
-    while (regfast_registration_wait(registration, WAIT_MS) < 0) {
-        if (sigtimedwait(signals, NULL, &at_once) > 0) {
-            return;
+    const struct timespec step = {.tv_nsec = LOOK_MS * 1000000L};
+    bool has_joined = false;
+    for (unsigned looks = 0;; looks++) {
+        char error[REGFAST_ERROR_SIZE];
+        int code = regfast_registration_wait(registration, 0, error, sizeof(error));
+        if (code < 0 && code != -ETIMEDOUT) {
+            return rf_regctl_fail(code, "register '%s': %s", options->id, error);
         }
-    }
-    print_joined(registration, options);
-    while (sigwaitinfo(signals, NULL) < 0) {
-        /* interrupted by another signal, like that of a debugger */
+        if (code == 0 && !has_joined) {
+            has_joined = true;
+            print_joined(registration, options);
+        } else if (code < 0 && !has_joined && looks == PATIENCE_LOOKS) {
+            (void)fprintf(stderr, "regctl: register '%s': %s; trying on\n", options->id, error);
+        }
+        if (sigtimedwait(signals, NULL, &step) > 0) {
+            return REGCTL_OK;
+        }
     }
 }
 
@@ -98,12 +111,12 @@ int rf_regctl_register(const struct regctl_options *options, int arguments_count
     if (code < 0) {
         return rf_regctl_fail(code, "%s", error);
     }
-    stay(registration, options, &signals);
+    status = stay(registration, options, &signals);
     (void)sigprocmask(SIG_UNBLOCK, &signals, NULL); /* a second one ends us at once */
     code = regfast_leave(registration, LEAVE_TIMEOUT_MS);
     regfast_registration_free(registration);
     if (code < 0) {
         return rf_regctl_fail(code, "left, but not everybody may know: %s", regfast_strerror(code));
     }
-    return REGCTL_OK;
+    return status;
 }
