@@ -53,6 +53,13 @@ struct rf_counter_info {
 #define RF_COUNTERS_COUNT(TABLE) (0 TABLE(RF_COUNTER_ONE))
 #define RF_COUNTER_ONE(kind, name, unit, meaning) +1
 
+/* One struct of counters with the rows of its table. Borrowed. */
+struct rf_counters_view {
+    const struct rf_counter_info *info; /* [count] */
+    const void *counters;               /* the struct */
+    size_t count;
+};
+
 /* No locked instruction: there is one writer. Threads: the owner of the struct. */
 static inline void rf_counter_add(struct rf_counter *counter, uint64_t amount)
 {

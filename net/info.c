@@ -10,7 +10,7 @@
 
 /* 12 texts and 12 numbers, with names of at most 32 bytes, besides the counters. */
 static_assert(RF_WIRE_HEADER_SIZE + 2 + 12 * (36 + RF_INFO_TEXT_SIZE_MAX) +
-                      (12 + RF_SERVER_COUNTERS_COUNT) * (36 + 8) <=
+                      (12 + RF_SERVER_COUNTERS_COUNT + RF_INFO_OTHERS_MAX) * (36 + 8) <=
                   RF_INFO_REPLY_SIZE_MAX,
               "every row fits");
 
@@ -35,6 +35,15 @@ static void add_u64(struct rows *rows, const char *name, uint64_t value)
 {
     if (rows->code == 0) {
         rows->code = rf_wire_info_reply_add_u64(&rows->list, name, value);
+    }
+}
+
+static void add_others(struct rows *rows, const struct rf_counters_view *others)
+{
+    uint64_t values[RF_INFO_OTHERS_MAX] = {0};
+    rf_counters_add_to(others->counters, others->count, values);
+    for (size_t i = 0; i < others->count; i++) {
+        add_u64(rows, others->info[i].name, values[i]);
     }
 }
 
@@ -70,6 +79,7 @@ size_t rf_info_reply_encode(uint8_t *out, size_t out_size, uint32_t request_id,
     add_u64(&rows, "workers", source->workers_count);
     add_u64(&rows, "connections_max", source->connections_max);
     add_u64(&rows, "uptime_ms", (now_ns - source->started_ns) / 1000000);
+    add_others(&rows, &source->others);
     add_counters(&rows, source);
     return rows.code == 0 ? rf_wire_list_end(&rows.list, false) : 0;
 }

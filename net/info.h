@@ -15,6 +15,7 @@ enum {
     /* A frame with every row at its longest: texts are cut at RF_INFO_TEXT_SIZE_MAX. */
     RF_INFO_REPLY_SIZE_MAX = 16 * 1024,
     RF_INFO_TEXT_SIZE_MAX = 512, /* a reason or a node's id; both are shorter in practice */
+    RF_INFO_OTHERS_MAX = 64,     /* counters of others: room for twice what there is */
 };
 
 /* Facts that do not change while a server runs. Borrowed strings. */
@@ -27,6 +28,7 @@ struct rf_info_source {
     uint64_t connections_max;
     unsigned workers_count;
     const struct rf_server_counters *const *counters; /* one for each worker */
+    struct rf_counters_view others; /* of the rest of the program, RF_INFO_OTHERS_MAX at most */
 };
 
 /*

@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "core/counters.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/publish.h"
@@ -60,6 +61,9 @@ struct rf_server_config {
 
     const char *version; /* of the program, for `info`: "0.1.0" */
     const char *node_id; /* of this node, for `info` */
+    /* What the rest of the program counts, for `info`: RF_INFO_OTHERS_MAX at most, with names of at
+     * most 32 bytes. The counters and the table outlive the server. */
+    struct rf_counters_view counters;
 
     unsigned io_features_off; /* for tests: enum rf_engine_feature bits to take for missing */
 };

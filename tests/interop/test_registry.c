@@ -152,6 +152,16 @@ static void digest_of(const struct registry *registry, char digest[32])
     json_decref(root);
 }
 
+static json_int_t info_number(const struct registry *registry, const char *name)
+{
+    json_t *root = regctl_json(registry, ARGUMENTS("info"));
+    const json_t *number = json_object_get(root, name);
+    assert_true(json_is_integer(number));
+    json_int_t value = json_integer_value(number);
+    json_decref(root);
+    return value;
+}
+
 static bool have_equal_digests(const struct registry *a, const struct registry *b)
 {
     char digest_a[32];
@@ -255,6 +265,8 @@ SCENARIO(tags_that_make_no_sense_are_left_out_and_take_no_others_down)
     assert_true(matches(&registry, "web", "k", "good", "10.0.0.2:80"));
     free(agent_run(&good, ARGUMENTS("tags", "-set", "replicas=99999999")));
     assert_within_ms(2000, lists(&registry, "web", "good", REGFAST_MEMBER_ALIVE, 65535));
+    assert_true(info_number(&registry, "members_refused") >= 4);
+    assert_true(info_number(&registry, "members_capped") >= 1);
     free(agent_run(&good, ARGUMENTS("tags", "-delete", "group")));
     assert_within_ms(2000, has_no_owner(&registry, "web"));
     registry_stop(&registry);

@@ -7,6 +7,8 @@
 
 #include "core/text.h"
 
+RF_COUNTERS_INFO(rf_intake_counters_info, RF_INTAKE_COUNTERS);
+
 /* Whether this reason is new for this member. */
 static bool is_news(struct rf_intake *intake, const char *id, const char *reason)
 {
@@ -21,18 +23,19 @@ static bool is_news(struct rf_intake *intake, const char *id, const char *reason
 
 static void refuse(struct rf_intake *intake, const char *id, const struct rf_error *err)
 {
-    intake->refused_count++;
+    rf_counter_add(&intake->counters.members_refused, 1);
     (void)rf_roster_remove(intake->roster, id); /* it may not have been there */
     if (is_news(intake, id, err->text)) {
         char quoted[RF_QUOTE_SIZE];
         rf_log(&intake->log, RF_LOG_WARN, "member refused id=%s refused_count=%llu reason=\"%s\"",
-               rf_text_quote(id, quoted), (unsigned long long)intake->refused_count, err->text);
+               rf_text_quote(id, quoted),
+               (unsigned long long)rf_counter_get(&intake->counters.members_refused), err->text);
     }
 }
 
 static void note_capped(struct rf_intake *intake, const char *id, const char *replicas)
 {
-    intake->capped_count++;
+    rf_counter_add(&intake->counters.members_capped, 1);
     if (is_news(intake, id, replicas)) {
         char id_quoted[RF_QUOTE_SIZE];
         char replicas_quoted[RF_QUOTE_SIZE];

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/catalog.h"
+#include "core/counters.h"
 #include "core/log.h"
 #include "gossip/gossip.h"
 
@@ -23,12 +24,24 @@ enum {
     RF_INTAKE_TOLD_COUNT = 4096,
 };
 
-/* Caller's storage, zeroed but for the first two. Threads: the publisher's. */
+/* X(kind, name, unit, meaning) */
+#define RF_INTAKE_COUNTERS(X)                              \
+    X(TOTAL, members_refused, "announcements",             \
+      "announcements of members whose tags make no sense") \
+    X(TOTAL, members_capped, "announcements", "announcements of more replicas than are allowed")
+
+RF_COUNTERS_STRUCT(rf_intake_counters, RF_INTAKE_COUNTERS);
+
+enum { RF_INTAKE_COUNTERS_COUNT = RF_COUNTERS_COUNT(RF_INTAKE_COUNTERS) };
+
+extern const struct rf_counter_info rf_intake_counters_info[RF_INTAKE_COUNTERS_COUNT];
+
+/* Caller's storage, cache-line aligned, zeroed but for the first two. Threads: the publisher's; the
+ * counters may be read by any. */
 struct rf_intake {
     struct rf_roster *roster; /* borrowed */
     struct rf_log log;
-    uint64_t refused_count; /* members left out, each time that one was announced */
-    uint64_t capped_count;  /* members whose replicas were above RF_REPLICAS_MAX, likewise */
+    struct rf_intake_counters counters;
     uint64_t told[RF_INTAKE_TOLD_COUNT];
 };
 

@@ -21,7 +21,7 @@
 enum {
     EXIT_START = 1, /* a port in use, io_uring missing under -io uring, out of memory */
     EXIT_USAGE = 2,
-    EXIT_FORCED = 3, /* a second signal */
+    EXIT_FORCED = 1, /* a second signal: not all that was asked is done */
 
     /* Serf gives its two announcements 5 s each to spread at the most, and the end 1 s. */
     LEAVE_TIMEOUT_MS = 12 * 1000,
@@ -69,6 +69,7 @@ static int start_server(struct registry *registry, struct rf_error *err)
         .log = log,
         .version = RF_VERSION,
         .node_id = config->id,
+        .counters = rf_publisher_thread_counters(registry->publisher),
     };
     int ret = rf_server_start(&server_config, &registry->server, err);
     if (ret < 0) {

@@ -156,6 +156,13 @@ fail:
     return ret;
 }
 
+struct rf_counters_view rf_publisher_thread_counters(const struct rf_publisher_thread *thread)
+{
+    return (struct rf_counters_view){.info = rf_intake_counters_info,
+                                     .counters = &thread->intake.counters,
+                                     .count = RF_INTAKE_COUNTERS_COUNT};
+}
+
 struct rf_publisher *rf_publisher_thread_publisher(struct rf_publisher_thread *thread)
 {
     return &thread->publisher;

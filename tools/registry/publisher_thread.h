@@ -10,6 +10,7 @@
 #ifndef RF_TOOLS_REGISTRY_PUBLISHER_THREAD_H
 #define RF_TOOLS_REGISTRY_PUBLISHER_THREAD_H
 
+#include "core/counters.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/publish.h"
@@ -28,6 +29,9 @@ RF_NODISCARD int rf_publisher_thread_new(enum rf_placement placement, const stru
 
 /* What servers read from. Lifetime: the thread's. */
 struct rf_publisher *rf_publisher_thread_publisher(struct rf_publisher_thread *thread);
+
+/* What it counts of members. Threads: any. Lifetime: the thread's. */
+struct rf_counters_view rf_publisher_thread_counters(const struct rf_publisher_thread *thread);
 
 /*
  * Starts to consume the events of `gossip`, which must outlive it and have a consumer.
