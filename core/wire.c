@@ -92,6 +92,10 @@ int rf_wire_preface_check(const uint8_t *data, size_t size, struct rf_error *err
 
 int rf_wire_refuse_request_header(const struct rf_wire_header *header, struct rf_error *err)
 {
+    if (header->op == RF_WIRE_NONE) {
+        return rf_error_set(err, RF_EMALFORMED,
+                            "operation 0 in a request: it is for replies alone");
+    }
     if (header->status != 0) {
         return rf_error_set(err, RF_EMALFORMED, "status %u in a request: must be 0",
                             header->status);

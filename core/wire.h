@@ -59,7 +59,7 @@ static_assert((int)RF_WIRE_OWNERS_MAX <= (int)RF_WIRE_KEYS_MAX, "OWNERS replies 
 static_assert((int)RF_WIRE_ERROR_TEXT_SIZE_MAX == (int)RF_ERROR_TEXT_SIZE - 1, "texts fit");
 
 enum rf_wire_op {
-    RF_WIRE_NONE = 0, /* in replies that answer no request: see rf_wire_preface_check */
+    RF_WIRE_NONE = 0, /* of errors about the connection, which is closed; never of a request */
     RF_WIRE_MATCH = 1,
     RF_WIRE_MATCH_MANY = 2,
     RF_WIRE_OWNERS = 3,
@@ -159,13 +159,13 @@ int rf_wire_refuse_group(const uint8_t *payload, size_t size, struct rf_error *e
 
 /*
  * Whether a server may go on with a frame, before its payload has arrived.
- * Errors: RF_EMALFORMED status or reserved bits; RF_ELIMIT the frame is too large. Either way:
- *         error reply with the header's op and request id, then close.
+ * Errors: RF_EMALFORMED operation 0, status or reserved bits; RF_ELIMIT the frame is too large.
+ *         Either way: error reply with the header's op and request id, then close.
  */
 RF_NODISCARD static inline int rf_wire_request_header_check(const struct rf_wire_header *header,
                                                             struct rf_error *err)
 {
-    if (RF_UNLIKELY((header->status | header->reserved) != 0 ||
+    if (RF_UNLIKELY(header->op == RF_WIRE_NONE || (header->status | header->reserved) != 0 ||
                     header->payload_size > RF_WIRE_REQUEST_SIZE_MAX - RF_WIRE_HEADER_SIZE)) {
         return rf_wire_refuse_request_header(header, err);
     }

@@ -454,7 +454,7 @@ static void binary_unknown_operation_is_answered_and_the_connection_goes_on(void
     (void)state;
     stream_start();
     add_frame(200, "?");
-    add_frame(0, "");
+    add_frame(255, "");
     add_frame(RF_WIRE_PING, "");
     converse_whole();
     size_t at = 0;
@@ -490,6 +490,23 @@ static void binary_malformed_request_is_answered_and_closes(void **state)
     assert_int_equal(header.request_id, 1);
     assert_int_equal(at, replies.size);
     assert_int_equal(rf_counter_get(&counters.replies_malformed), 1);
+}
+
+/* Else the reply would say that it answers no request. */
+static void binary_request_of_operation_none_is_malformed_and_closes(void **state)
+{
+    (void)state;
+    stream_start();
+    add_frame(RF_WIRE_NONE, "");
+    add_match("web", "bob");
+    converse_whole();
+    assert_int_equal(replies.status, RF_BINARY_CLOSE);
+    size_t at = 0;
+    struct rf_wire_header header;
+    (void)next_reply(&at, &header);
+    assert_int_equal(header.op, RF_WIRE_NONE);
+    assert_int_equal(header.status, RF_WIRE_MALFORMED);
+    assert_int_equal(at, replies.size);
 }
 
 static void binary_malformed_match_among_good_ones_closes_in_its_turn(void **state)
@@ -707,6 +724,7 @@ int main(void)
         cmocka_unit_test(binary_ping_comes_back),
         cmocka_unit_test(binary_unknown_operation_is_answered_and_the_connection_goes_on),
         cmocka_unit_test(binary_malformed_request_is_answered_and_closes),
+        cmocka_unit_test(binary_request_of_operation_none_is_malformed_and_closes),
         cmocka_unit_test(binary_malformed_match_among_good_ones_closes_in_its_turn),
         cmocka_unit_test(binary_frame_too_large_is_refused_by_its_header_alone),
         cmocka_unit_test(binary_count_over_its_limit_is_refused_and_the_connection_goes_on),

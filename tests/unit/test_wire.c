@@ -485,6 +485,9 @@ static void wire_limits_are_named_and_told_from_malformed(void **state)
     header.payload_size++;
     assert_int_equal(rf_wire_request_header_check(&header, &err), RF_ELIMIT);
     assert_string_equal(err.text, "request of 65537 bytes: allowed 65536");
+    header = (struct rf_wire_header){.op = RF_WIRE_NONE};
+    assert_int_equal(rf_wire_request_header_check(&header, &err), RF_EMALFORMED);
+    assert_string_equal(err.text, "operation 0 in a request: it is for replies alone");
     header.payload_size = RF_WIRE_REPLY_SIZE_MAX - 12;
     assert_int_equal(rf_wire_reply_header_check(&header, &err), 0);
     header.payload_size = UINT32_MAX;
