@@ -33,7 +33,7 @@ void rf_link_init(struct rf_link *link)
 
 bool rf_link_is_open(const struct rf_link *link)
 {
-    return link->fd >= 0;
+    return link->fd >= 0 && link->process == getpid();
 }
 
 void rf_link_close(struct rf_link *link)
@@ -123,6 +123,7 @@ void rf_link_adopt(struct rf_link *link, int fd)
     /* Of use for TCP only; without it requests still arrive, some later. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     link->fd = fd;
+    link->process = getpid();
     link->is_preface_sent = false;
 }
 

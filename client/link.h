@@ -11,13 +11,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/address.h"
 #include "core/error.h"
 #include "core/wire.h"
 
 struct rf_link {
-    int fd; /* -1: closed */
+    int fd;        /* -1: closed */
+    pid_t process; /* that opened it */
     bool is_preface_sent;
     uint8_t *reply; /* the last one, header included; kept for the next */
     size_t reply_capacity;
@@ -37,6 +39,7 @@ RF_NODISCARD int rf_link_open(struct rf_link *link, const struct rf_address *add
 /* Takes over a connected stream socket, which becomes non-blocking. */
 void rf_link_adopt(struct rf_link *link, int fd);
 
+/* Not in a child of the process that opened it: each would get the other's replies. */
 bool rf_link_is_open(const struct rf_link *link);
 
 void rf_link_close(struct rf_link *link);

@@ -17,6 +17,8 @@
  *          `errbuf` (may be NULL) has a text that says where and why, and ret_... are untouched.
  * Threads: a client or a registration is used by one thread at a time; different ones do not know
  *          each other. There is no global state, no output, no signal, no exit.
+ * Fork:    a client goes on in parent and child, each with a connection of its own. A registration
+ *          stays with the parent, since its thread does: the child calls nothing for it.
  * Growth:  option structs begin with their size, which the caller sets, so that a later library
  *          takes the structs of a program built before it. Everything else unset is 0.
  */

@@ -10,6 +10,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -309,6 +311,37 @@ static void client_goes_to_the_next_registry_when_its_own_ends(void **state)
     regfast_close(both);
 }
 
+static uint64_t info_number(const char *name)
+{
+    struct regfast_info_list *list;
+    uint64_t number = UINT64_MAX;
+    assert_int_equal(regfast_info(client, &list, error, sizeof(error)), 0);
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->entries[i].name, name) == 0) {
+            number = list->entries[i].number;
+        }
+    }
+    regfast_info_list_free(list);
+    return number;
+}
+
+/* On one connection each would get the other's replies. */
+static void client_in_a_child_process_has_a_connection_of_its_own(void **state)
+{
+    (void)state;
+    struct regfast_owner owner;
+    assert_int_equal(regfast_match(client, "web", "k", 1, &owner, error, sizeof(error)), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int code = regfast_match(client, "web", "k", 1, &owner, NULL, 0);
+        _exit(code < 0 ? 1 : 0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(info_number("connections_accepted"), 2);
+}
+
 struct churn {
     pthread_t thread;
     atomic_bool is_done;
@@ -373,6 +406,8 @@ int main(int argc, char **argv)
                                         teardown),
         cmocka_unit_test_setup_teardown(client_goes_to_the_next_registry_when_its_own_ends, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(client_in_a_child_process_has_a_connection_of_its_own,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(client_lists_are_of_one_version_while_the_group_changes,
                                         setup, teardown),
     };
