@@ -222,6 +222,13 @@ static bool is_lost(int code)
            (code > RF_EMALFORMED && code != -EREMOTEIO && !is_local(code));
 }
 
+/* When to give up one registry of several, so that one that hangs leaves time for another. */
+static uint64_t turn_deadline_ns(uint64_t deadline_ns, bool has_another)
+{
+    uint64_t now_ns = rf_client_now_ns();
+    return has_another && now_ns < deadline_ns ? now_ns + (deadline_ns - now_ns) / 2 : deadline_ns;
+}
+
 static int connect_registry(struct regfast_client *client, const struct rf_registry *registry,
                             uint64_t deadline_ns, struct rf_error *err)
 {
@@ -243,7 +250,9 @@ int rf_client_connect(struct regfast_client *client, uint64_t deadline_ns, struc
 {
     int code = 0;
     for (size_t i = 0; i < client->registries_count; i++) {
-        code = connect_registry(client, &client->registries[client->current], deadline_ns, err);
+        code =
+            connect_registry(client, &client->registries[client->current],
+                             turn_deadline_ns(deadline_ns, i + 1 < client->registries_count), err);
         if (code == 0) {
             client->serial++;
             return 0;
@@ -318,13 +327,9 @@ int rf_client_call(struct regfast_client *client, size_t frame_size, uint64_t de
                 return code; /* all have been tried */
             }
         }
-        uint64_t now_ns = rf_client_now_ns();
-        uint64_t attempt_ns = deadline_ns;
-        if (attempt < ATTEMPTS_MAX && client->registries_count > 1 && now_ns < deadline_ns) {
-            /* A registry that hangs must leave time for another one. */
-            attempt_ns = now_ns + (deadline_ns - now_ns) / 2;
-        }
-        code = exchange(client, frame_size, attempt_ns, ret_payload, err);
+        bool has_another = attempt < ATTEMPTS_MAX && client->registries_count > 1;
+        code = exchange(client, frame_size, turn_deadline_ns(deadline_ns, has_another), ret_payload,
+                        err);
         if (code == 0 || !is_lost(code)) {
             return code;
         }

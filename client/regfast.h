@@ -72,8 +72,9 @@ struct regfast_options {
  * Makes a client of the registries "HOST:PORT,HOST:PORT,...", at most 16. Without ":PORT" it is
  * 9800; IPv6 is "[::1]:9800". Connects at the first call, to the first registry that answers, and
  * stays with it. A call whose connection is lost, whose registry is shutting down, or does not
- * reply within half of the time-out while there is another one, is tried once more, the next
- * registries first. All calls only read, so that is safe.
+ * reply in time, is tried once more, the next registries first. All calls only read, so that is
+ * safe. While there is another registry to try, connecting to one, or waiting for its reply, takes
+ * at most half of the time that the call has left.
  *
  * Names are resolved when connecting, by the system's resolver, whose own time-outs come on top;
  * addresses are not looked up anywhere.

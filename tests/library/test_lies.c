@@ -330,23 +330,63 @@ static void lies_of_silence_end_at_the_time_out(void **state)
     stop();
 }
 
-static void lies_of_silence_leave_time_for_another_registry(void **state)
+/* A client of that registry and of a real one, in this order, is answered by the second. */
+static void answered_by_another_than(const char *registry)
 {
-    (void)state;
     static struct served served;
     struct rf_error err;
     char registries[80];
-    start(tell_nothing);
     assert_int_equal(served_start(&served, "127.0.0.1:0", RF_IO_EPOLL, &err), 0);
     served_put_standard(&served);
     served_publish(&served);
-    snprintf(registries, sizeof(registries), "%s,%s", liar.addr, served.addr);
+    snprintf(registries, sizeof(registries), "%s,%s", registry, served.addr);
     regfast_close(client);
     open_client(registries);
-    assert_int_equal(ask(), 0);
+    if (ask() < 0) {
+        fail_msg("%s", error);
+    }
     assert_string_equal(regfast_server(client), served.addr);
-    stop();
     served_stop(&served);
+}
+
+static void lies_of_silence_leave_time_for_another_registry(void **state)
+{
+    (void)state;
+    start(tell_nothing);
+    answered_by_another_than(liar.addr);
+    stop();
+}
+
+/* A listener whose queue is full drops what asks for a connection, as a dead machine does. */
+static void lies_of_a_machine_that_is_gone_leave_time_for_another_registry(void **state)
+{
+    (void)state;
+    enum { QUEUE_MAX = 16, CONNECT_MS = 200 };
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    int queued[QUEUE_MAX];
+    size_t count = 0;
+    for (bool is_full = false; !is_full;) {
+        assert_true(count < QUEUE_MAX);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        struct pollfd entry = {.fd = fd, .events = POLLOUT};
+        (void)connect(fd, (struct sockaddr *)&address, size);
+        is_full = poll(&entry, 1, CONNECT_MS) == 0;
+        queued[count++] = fd;
+    }
+    char addr[32];
+    snprintf(addr, sizeof(addr), "127.0.0.1:%u", ntohs(address.sin_port));
+    client = NULL;
+    answered_by_another_than(addr);
+    regfast_close(client);
+    while (count > 0) {
+        close(queued[--count]);
+    }
+    close(listener);
 }
 
 static int tell_two_owners(unsigned index, const struct rf_wire_header *request, uint8_t *out)
@@ -458,6 +498,7 @@ int main(void)
         cmocka_unit_test(lies_of_servers_are_told_from_the_client),
         cmocka_unit_test(lies_of_silence_end_at_the_time_out),
         cmocka_unit_test(lies_of_silence_leave_time_for_another_registry),
+        cmocka_unit_test(lies_of_a_machine_that_is_gone_leave_time_for_another_registry),
         cmocka_unit_test(lies_about_the_number_of_owners_do_not_overrun_the_answer),
         cmocka_unit_test(lies_in_pages_do_not_make_a_client_read_for_ever),
         cmocka_unit_test(lies_in_options_and_registries_are_refused),
