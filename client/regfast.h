@@ -213,7 +213,7 @@ struct regfast_registration;
 
 struct regfast_register_options {
     size_t size;                /* sizeof(struct regfast_register_options) */
-    const char *id;             /* unique in the cluster; required */
+    const char *id;             /* unique in the cluster, 1..128 of A-Z a-z 0-9 . -; required */
     const char *group;          /* required */
     const char *addr;           /* what clients are given, HOST:PORT; required. An empty host is the
                                    machine's first private address */
@@ -230,7 +230,9 @@ struct regfast_register_options {
  * registry that is down is no error. Returns as soon as the sockets are there.
  *
  * Ownership: strings are copied; *ret_registration ends by regfast_registration_free.
- * Errors:    -EINVAL names the option; -EADDRINUSE, -EADDRNOTAVAIL and others of bind; -ENOMEM.
+ * Errors:    -EINVAL names the option; REGFAST_ELIMIT group and addr are too long together,
+ *            as gossip carries 512 bytes of tags; -EHOSTUNREACH a host of `bind` that no resolver
+ *            knows; -EADDRINUSE, -EADDRNOTAVAIL and others of bind; -ENOMEM.
  */
 REGFAST_API int regfast_register(const struct regfast_register_options *options,
                                  struct regfast_registration **ret_registration, char *errbuf,
@@ -241,16 +243,18 @@ REGFAST_API int regfast_register(const struct regfast_register_options *options,
 REGFAST_API const char *regfast_registration_addr(const struct regfast_registration *registration);
 
 /*
- * Waits until this member and another see each other; with a time-out of 0 it just looks.
+ * Waits until it has joined: another member is known to be alive. With a time-out of 0 it just
+ * looks.
  * Errors: -ETIMEDOUT not yet, and the text says why the last attempt failed; -EEXIST the cluster
  *         has given this id to another node, and the registration has ended; -ESHUTDOWN it has
- * left.
+ *         left.
  */
 REGFAST_API int regfast_registration_wait(struct regfast_registration *registration,
                                           uint32_t timeout_ms, char *errbuf, size_t errbuf_size);
 
 /*
  * Leaves gracefully: tells the others, and ends the thread once they know or time is up.
+ * Returns 0 too if nobody was known to be told, or if it has left before.
  * Errors: -ETIMEDOUT not all were told; the registration has ended all the same.
  */
 REGFAST_API int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms);

@@ -21,6 +21,7 @@ enum {
 
 /* A registry, or another service, may be on this machine: take a port that is free. */
 #define BIND_DEFAULT ":0"
+#define NS_PER_MS UINT64_C(1000000)
 
 struct regfast_registration {
     struct rf_gossip *gossip; /* NULL once it has left */
@@ -178,19 +179,15 @@ int regfast_register(const struct regfast_register_options *options,
 
 const char *regfast_registration_addr(const struct regfast_registration *registration)
 {
-    return registration->addr;
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return registration != NULL ? registration->addr : "";
 }
 
 /* 0: joined; negative: not, and `err` says why. */
 static int look(struct regfast_registration *registration, struct rf_error *err)
 {
+    if (registration == NULL) {
+        return rf_error_set(err, -EINVAL, "the registration is NULL");
+    }
     if (registration->gossip == NULL) {
         return rf_error_set(err, -ESHUTDOWN, "the registration has left");
     }
@@ -213,11 +210,11 @@ static int look(struct regfast_registration *registration, struct rf_error *err)
 int regfast_registration_wait(struct regfast_registration *registration, uint32_t timeout_ms,
                               char *errbuf, size_t errbuf_size)
 {
-    const uint64_t deadline_ms = now_ms() + timeout_ms;
+    const uint64_t deadline_ns = rf_client_now_ns() + timeout_ms * NS_PER_MS;
     struct rf_error err = {0};
     int code;
-    while ((code = look(registration, &err)) == -ETIMEDOUT && now_ms() < deadline_ms) {
-        const struct timespec step = {.tv_nsec = WAIT_STEP_MS * 1000000L};
+    while ((code = look(registration, &err)) == -ETIMEDOUT && rf_client_now_ns() < deadline_ns) {
+        const struct timespec step = {.tv_nsec = WAIT_STEP_MS * NS_PER_MS};
         (void)nanosleep(&step, NULL); /* cut short by a signal: looks again earlier */
     }
     return code < 0 ? rf_client_report(code, &err, errbuf, errbuf_size) : 0;
@@ -225,6 +222,9 @@ int regfast_registration_wait(struct regfast_registration *registration, uint32_
 
 int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms)
 {
+    if (registration == NULL) {
+        return -EINVAL;
+    }
     if (registration->gossip == NULL) {
         return 0;
     }

@@ -158,6 +158,14 @@ SCENARIO(wrong_options_are_refused_by_name)
     assert_int_equal(regfast_register(&options, NULL, NULL, 0), -EINVAL);
 }
 
+SCENARIO(no_registration_is_refused)
+{
+    assert_int_equal(regfast_registration_wait(NULL, 0, NULL, 0), -EINVAL);
+    assert_int_equal(regfast_leave(NULL, 0), -EINVAL);
+    assert_string_equal(regfast_registration_addr(NULL), "");
+    regfast_registration_free(NULL);
+}
+
 SCENARIO(options_of_a_newer_program_are_taken_unless_they_ask_for_more)
 {
     struct {
@@ -188,6 +196,7 @@ int main(void)
         scenario_test(a_registration_outlives_registries_that_are_down),
         scenario_test(an_addr_without_a_host_gets_the_first_private_address),
         scenario_test(wrong_options_are_refused_by_name),
+        scenario_test(no_registration_is_refused),
         scenario_test(options_of_a_newer_program_are_taken_unless_they_ask_for_more),
         scenario_test(a_bind_address_in_use_is_named),
     };
