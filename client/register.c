@@ -53,11 +53,6 @@ static int read_options(const struct regfast_register_options *options,
     return 0;
 }
 
-static bool is_any_host(const char *host)
-{
-    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-}
-
 /* What clients are given: verbatim, but nobody can connect to an empty host. */
 static int addr_set(const char *addr, char *ret_addr, struct rf_error *err)
 {
@@ -67,7 +62,7 @@ static int addr_set(const char *addr, char *ret_addr, struct rf_error *err)
     if (code < 0) {
         return rf_error_prefix(err, code, "addr");
     }
-    if (is_any_host(host_port.host)) {
+    if (rf_host_is_any(host_port.host)) {
         struct rf_address address;
         rf_address_first_private(&address);
         address.port = host_port.port;

@@ -214,6 +214,17 @@ int rf_host_port_parse_bind(const char *text, uint16_t default_port, struct rf_h
     return parse(text, default_port, 0, ret, err);
 }
 
+bool rf_host_is_any(const char *host)
+{
+    struct rf_address address = {0};
+    if (inet_pton(AF_INET, host, address.ip) == 1) {
+        address.ip_size = IPV4_SIZE;
+    } else if (inet_pton(AF_INET6, host, address.ip) == 1) {
+        address.ip_size = IPV6_SIZE;
+    }
+    return host[0] == '\0' || rf_address_is_wildcard(&address);
+}
+
 int rf_host_port_resolve(const struct rf_host_port *host_port, struct rf_address *addresses,
                          int addresses_max, struct rf_error *err)
 {

@@ -60,6 +60,9 @@ RF_NODISCARD int rf_host_port_parse(const char *text, uint16_t default_port,
 RF_NODISCARD int rf_host_port_parse_bind(const char *text, uint16_t default_port,
                                          struct rf_host_port *ret, struct rf_error *err);
 
+/* Whether a host says "every interface": it is empty, or a wildcard address in any of its forms. */
+bool rf_host_is_any(const char *host);
+
 /*
  * Resolves to at most `addresses_max` addresses by getaddrinfo: it may block for seconds, so never
  * on the gossip or a worker thread. An empty host gives 0.0.0.0.

@@ -111,12 +111,6 @@ static int keys_set(struct rf_gossip *gossip, const struct rf_gossip_config *con
 
 /* ---- addresses ---- */
 
-static bool is_wildcard(const struct rf_address *address)
-{
-    static const uint8_t zeros[16];
-    return memcmp(address->ip, zeros, address->ip_size) == 0;
-}
-
 static int sockets_open(struct rf_gossip *gossip, const struct rf_gossip_config *config,
                         struct rf_error *err)
 {
@@ -158,7 +152,7 @@ static int advertised_set(struct rf_gossip *gossip, const struct rf_gossip_confi
             address.port = gossip->bound.port;
         }
     }
-    if (is_wildcard(&address)) {
+    if (rf_address_is_wildcard(&address)) {
         char text[RF_ADDRESS_TEXT_SIZE];
         uint16_t port = address.port;
         rf_address_first_private(&address);

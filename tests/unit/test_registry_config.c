@@ -172,7 +172,8 @@ static void advertised_address_of_a_wildcard_is_the_first_private_one(void **sta
     rf_address_first_private(&address);
     address.port = 9800;
     (void)rf_address_format(&address, expected);
-    const char *const wildcards[] = {":9800", "0.0.0.0:9800", "[::]:9800"};
+    const char *const wildcards[] = {":9800", "0.0.0.0:9800", "[::]:9800", "[0:0::0]:9800",
+                                     "[::ffff:0.0.0.0]:9800"};
     for (size_t i = 0; i < sizeof(wildcards) / sizeof(wildcards[0]); i++) {
         const struct rf_registry_config config = {.addr = wildcards[i]};
         char text[RF_REGISTRY_ADDRESS_SIZE];

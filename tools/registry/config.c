@@ -244,11 +244,6 @@ void rf_registry_config_print_help(FILE *stream)
         stream);
 }
 
-static bool is_wildcard(const char *host)
-{
-    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-}
-
 int rf_registry_config_advertised(const struct rf_registry_config *config, uint16_t port,
                                   char ret_text[RF_REGISTRY_ADDRESS_SIZE], bool *ret_guessed,
                                   struct rf_error *err)
@@ -262,7 +257,7 @@ int rf_registry_config_advertised(const struct rf_registry_config *config, uint1
     if (host_port.port == 0) {
         host_port.port = port;
     }
-    *ret_guessed = is_wildcard(host_port.host);
+    *ret_guessed = rf_host_is_any(host_port.host);
     if (*ret_guessed) {
         struct rf_address address;
         rf_address_first_private(&address);
