@@ -94,26 +94,34 @@ int rf_client_check_key(const void *key, size_t key_size, struct rf_error *err)
     return 0;
 }
 
-/* Copies options of any known size; what this library does not know must be unset. */
+int rf_client_check_options(const void *options, size_t size, size_t size_known,
+                            struct rf_error *err)
+{
+    if (size < size_known) { /* with the first field that is added, smaller ones are right too */
+        return rf_error_set(err, -EINVAL, "options of size %zu: at least %zu expected", size,
+                            size_known);
+    }
+    const uint8_t *bytes = options;
+    for (size_t i = size_known; i < size; i++) {
+        if (bytes[i] != 0) {
+            return rf_error_set(err, -EINVAL,
+                                "options of size %zu: set beyond the %zu bytes that this library "
+                                "knows",
+                                size, size_known);
+        }
+    }
+    return 0;
+}
+
+/* Copies the options, and fills in what is unset. */
 static int read_options(const struct regfast_options *options, struct regfast_options *ret,
                         struct rf_error *err)
 {
     struct regfast_options known = {0};
     if (options != NULL) {
-        /* Grows with the first field that is added. */
-        const size_t size_min = sizeof(struct regfast_options);
-        if (options->size < size_min) {
-            return rf_error_set(err, -EINVAL, "options of size %zu: at least %zu expected",
-                                options->size, size_min);
-        }
-        const uint8_t *bytes = (const uint8_t *)options;
-        for (size_t i = sizeof(known); i < options->size; i++) {
-            if (bytes[i] != 0) {
-                return rf_error_set(err, -EINVAL,
-                                    "options of size %zu: set beyond the %zu bytes that this "
-                                    "library knows",
-                                    options->size, sizeof(known));
-            }
+        int code = rf_client_check_options(options, options->size, sizeof(known), err);
+        if (code < 0) {
+            return code;
         }
         known = *options;
     }

@@ -73,6 +73,11 @@ int rf_client_in_group(int code, const char *group, struct rf_error *err);
 RF_NODISCARD int rf_client_check(const struct regfast_client *client, const void *ret,
                                  struct rf_error *err);
 RF_NODISCARD int rf_client_check_group(const char *group, struct rf_error *err);
+
+/* Whether an option struct, which the caller says has `size` bytes, is one that this library can
+ * take, of which it knows `size_known` bytes: what is beyond must be unset. */
+RF_NODISCARD int rf_client_check_options(const void *options, size_t size, size_t size_known,
+                                         struct rf_error *err);
 RF_NODISCARD int rf_client_check_key(const void *key, size_t key_size, struct rf_error *err);
 
 /* Gives the caller the text of a negative `code`, and returns it. */

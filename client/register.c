@@ -28,31 +28,6 @@ struct regfast_registration {
     char addr[ADDR_SIZE];
 };
 
-static int read_options(const struct regfast_register_options *options,
-                        struct regfast_register_options *ret, struct rf_error *err)
-{
-    if (options == NULL) {
-        return rf_error_set(err, -EINVAL, "the options are NULL");
-    }
-    /* Grows with the first field that is added. */
-    const size_t size_min = sizeof(*options);
-    if (options->size < size_min) {
-        return rf_error_set(err, -EINVAL, "options of size %zu: at least %zu expected",
-                            options->size, size_min);
-    }
-    const unsigned char *bytes = (const unsigned char *)options;
-    for (size_t i = sizeof(*ret); i < options->size; i++) {
-        if (bytes[i] != 0) {
-            return rf_error_set(err, -EINVAL,
-                                "options of size %zu: set beyond the %zu bytes that this library "
-                                "knows",
-                                options->size, sizeof(*ret));
-        }
-    }
-    *ret = *options;
-    return 0;
-}
-
 /* What clients are given: verbatim, but nobody can connect to an empty host. */
 static int addr_set(const char *addr, char *ret_addr, struct rf_error *err)
 {
@@ -144,25 +119,29 @@ int regfast_register(const struct regfast_register_options *options,
                      size_t errbuf_size)
 {
     struct rf_error err = {0};
-    struct regfast_register_options known;
     struct regfast_registration *registration = NULL;
     char *registries = NULL;
-    int code = ret_registration == NULL
-                   ? rf_error_set(&err, -EINVAL, "the place for the registration is NULL")
-                   : read_options(options, &known, &err);
+    int code = 0;
+    if (ret_registration == NULL) {
+        code = rf_error_set(&err, -EINVAL, "the place for the registration is NULL");
+    } else if (options == NULL) {
+        code = rf_error_set(&err, -EINVAL, "the options are NULL");
+    } else {
+        code = rf_client_check_options(options, options->size, sizeof(*options), &err);
+    }
     if (code < 0) {
         return rf_client_report(code, &err, errbuf, errbuf_size);
     }
-    if (known.registries == NULL || strlen(known.registries) > REGISTRIES_TEXT_MAX) {
+    if (options->registries == NULL || strlen(options->registries) > REGISTRIES_TEXT_MAX) {
         code = rf_error_set(&err, -EINVAL, "registries: expected HOST:PORT,... of 1..%d bytes",
                             REGISTRIES_TEXT_MAX);
         return rf_client_report(code, &err, errbuf, errbuf_size);
     }
     registration = calloc(1, sizeof(*registration));
-    registries = strdup(known.registries);
+    registries = strdup(options->registries);
     code = registration == NULL || registries == NULL
                ? rf_error_set(&err, -ENOMEM, "no memory for a registration")
-               : start(registration, &known, registries, &err);
+               : start(registration, options, registries, &err);
     free(registries);
     if (code < 0) {
         free(registration);
