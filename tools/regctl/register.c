@@ -116,7 +116,8 @@ int rf_regctl_register(const struct regctl_options *options, int arguments_count
     code = regfast_leave(registration, LEAVE_TIMEOUT_MS);
     regfast_registration_free(registration);
     if (code < 0) {
-        return rf_regctl_fail(code, "left, but not everybody may know: %s", regfast_strerror(code));
+        (void)rf_regctl_fail(code, "left, but not everybody may know: %s", regfast_strerror(code));
+        return REGCTL_FAILED; /* whatever the code: nobody was asked */
     }
     return status;
 }
