@@ -8,18 +8,7 @@
 #include <string.h>
 
 #include "tools/options.h"
-#include "tools/regctl/ask.h"
-
-int rf_regctl_open(const struct regctl_options *options, struct regfast_client **ret_client)
-{
-    char error[REGFAST_ERROR_SIZE];
-    const struct regfast_options client_options = {
-        .size = sizeof(client_options),
-        .call_timeout_ms = (uint32_t)options->timeout_ms,
-    };
-    int code = regfast_open(options->server, &client_options, ret_client, error, sizeof(error));
-    return code < 0 ? rf_regctl_fail(code, "%s", error) : REGCTL_OK;
-}
+#include "tools/regctl/regctl.h"
 
 static json_t *json_name(const char *name)
 {
@@ -47,7 +36,8 @@ static int print_owners(const struct regctl_options *options, char **arguments,
                                           (json_int_t)owners[0].version, "owners", list));
 }
 
-int rf_regctl_owners(const struct regctl_options *options, int arguments_count, char **arguments)
+int rf_regctl_owners(const struct regctl_options *options, struct regfast_client *client,
+                     int arguments_count, char **arguments)
 {
     (void)arguments_count; /* is 3 */
     struct rf_error err;
@@ -56,21 +46,15 @@ int rf_regctl_owners(const struct regctl_options *options, int arguments_count, 
         (void)rf_regctl_fail(-EINVAL, "owners: %s", err.text);
         return REGCTL_USAGE;
     }
-    struct regfast_client *client;
-    int status = rf_regctl_open(options, &client);
-    if (status != REGCTL_OK) {
-        return status;
-    }
     char error[REGFAST_ERROR_SIZE] = "no memory";
     struct regfast_owner *owners = calloc(count, sizeof(*owners));
     int got = owners == NULL
                   ? -ENOMEM
                   : regfast_owners(client, arguments[0], arguments[1], strlen(arguments[1]), count,
                                    owners, error, sizeof(error));
-    status =
+    int status =
         got < 0 ? rf_regctl_fail(got, "%s", error) : print_owners(options, arguments, owners, got);
     free(owners);
-    regfast_close(client);
     return status;
 }
 
@@ -100,24 +84,18 @@ static int print_members(const struct regctl_options *options, const char *group
                                           rf_regctl_json_digest(list->digest), "members", members));
 }
 
-int rf_regctl_members(const struct regctl_options *options, int arguments_count, char **arguments)
+int rf_regctl_members(const struct regctl_options *options, struct regfast_client *client,
+                      int arguments_count, char **arguments)
 {
     (void)arguments_count; /* is 1 */
     char error[REGFAST_ERROR_SIZE];
-    struct regfast_client *client;
     struct regfast_member_list *list;
-    int status = rf_regctl_open(options, &client);
-    if (status != REGCTL_OK) {
-        return status;
-    }
     int code = regfast_members(client, arguments[0], &list, error, sizeof(error));
     if (code < 0) {
-        status = rf_regctl_fail(code, "%s", error);
-    } else {
-        status = print_members(options, arguments[0], list);
-        regfast_member_list_free(list);
+        return rf_regctl_fail(code, "%s", error);
     }
-    regfast_close(client);
+    int status = print_members(options, arguments[0], list);
+    regfast_member_list_free(list);
     return status;
 }
 
@@ -147,25 +125,19 @@ static int print_groups(const struct regctl_options *options, const struct regfa
                                           groups));
 }
 
-int rf_regctl_groups(const struct regctl_options *options, int arguments_count, char **arguments)
+int rf_regctl_groups(const struct regctl_options *options, struct regfast_client *client,
+                     int arguments_count, char **arguments)
 {
     (void)arguments_count; /* is 0 */
     (void)arguments;
     char error[REGFAST_ERROR_SIZE];
-    struct regfast_client *client;
     struct regfast_group_list *list;
-    int status = rf_regctl_open(options, &client);
-    if (status != REGCTL_OK) {
-        return status;
-    }
     int code = regfast_groups(client, &list, error, sizeof(error));
     if (code < 0) {
-        status = rf_regctl_fail(code, "%s", error);
-    } else {
-        status = print_groups(options, list);
-        regfast_group_list_free(list);
+        return rf_regctl_fail(code, "%s", error);
     }
-    regfast_close(client);
+    int status = print_groups(options, list);
+    regfast_group_list_free(list);
     return status;
 }
 
@@ -190,50 +162,39 @@ static int print_info(const struct regctl_options *options, const struct regfast
     return options->json ? rf_regctl_print_json(object) : REGCTL_OK;
 }
 
-int rf_regctl_info(const struct regctl_options *options, int arguments_count, char **arguments)
+int rf_regctl_info(const struct regctl_options *options, struct regfast_client *client,
+                   int arguments_count, char **arguments)
 {
     (void)arguments_count; /* is 0 */
     (void)arguments;
     char error[REGFAST_ERROR_SIZE];
-    struct regfast_client *client;
     struct regfast_info_list *list;
-    int status = rf_regctl_open(options, &client);
-    if (status != REGCTL_OK) {
-        return status;
-    }
     int code = regfast_info(client, &list, error, sizeof(error));
     if (code < 0) {
-        status = rf_regctl_fail(code, "%s", error);
-    } else {
-        status = print_info(options, list);
-        regfast_info_list_free(list);
+        return rf_regctl_fail(code, "%s", error);
     }
-    regfast_close(client);
+    int status = print_info(options, list);
+    regfast_info_list_free(list);
     return status;
 }
 
 /* ---- ping ---- */
 
-int rf_regctl_ping(const struct regctl_options *options, int arguments_count, char **arguments)
+int rf_regctl_ping(const struct regctl_options *options, struct regfast_client *client,
+                   int arguments_count, char **arguments)
 {
     (void)arguments_count; /* is 0 */
     (void)arguments;
     char error[REGFAST_ERROR_SIZE];
-    struct regfast_client *client;
     uint64_t time_ns;
-    int status = rf_regctl_open(options, &client);
-    if (status != REGCTL_OK) {
-        return status;
-    }
     int code = regfast_ping(client, &time_ns, error, sizeof(error));
     if (code < 0) {
-        status = rf_regctl_fail(code, "%s", error);
-    } else if (options->json) {
-        status = rf_regctl_print_json(json_pack("{s:s, s:I}", "server", regfast_server(client),
-                                                "time_ns", (json_int_t)time_ns));
-    } else {
-        printf("%s\t%" PRIu64 " us\n", regfast_server(client), time_ns / 1000);
+        return rf_regctl_fail(code, "%s", error);
     }
-    regfast_close(client);
-    return status;
+    if (options->json) {
+        return rf_regctl_print_json(json_pack("{s:s, s:I}", "server", regfast_server(client),
+                                              "time_ns", (json_int_t)time_ns));
+    }
+    printf("%s\t%" PRIu64 " us\n", regfast_server(client), time_ns / 1000);
+    return REGCTL_OK;
 }

@@ -216,6 +216,25 @@ static int check_usage(const struct command *command, int arguments_count, uint6
     return REGCTL_OK;
 }
 
+static int run_command(const struct command *command, int arguments_count, char **arguments)
+{
+    struct regfast_client *client = NULL;
+    if (command->scope == SCOPE_ASK) {
+        char error[REGFAST_ERROR_SIZE];
+        const struct regfast_options client_options = {
+            .size = sizeof(client_options),
+            .call_timeout_ms = (uint32_t)values.timeout_ms,
+        };
+        int code = regfast_open(values.server, &client_options, &client, error, sizeof(error));
+        if (code < 0) {
+            return rf_regctl_fail(code, "%s", error);
+        }
+    }
+    int status = command->run(&values, client, arguments_count, arguments);
+    regfast_close(client);
+    return status;
+}
+
 static int run(int argc, char **argv)
 {
     char quoted[RF_QUOTE_SIZE];
@@ -241,7 +260,7 @@ static int run(int argc, char **argv)
         return fail_usage("unknown command %s; see regctl --help", rf_text_quote(argv[0], quoted));
     }
     int status = check_usage(command, count - 1, given);
-    return status != REGCTL_OK ? status : command->run(&values, count - 1, argv + 1);
+    return status != REGCTL_OK ? status : run_command(command, count - 1, argv + 1);
 }
 
 int main(int argc, char **argv)

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/regctl/ask.h"
+#include "tools/regctl/regctl.h"
 
 enum { BATCH_MAX = 4096 }; /* keys: some requests' worth */
 
 struct batch {
-    const struct regctl_options *options;
     const char *group;
     struct regfast_client *client;
     json_t *matches; /* NULL without --json */
@@ -105,26 +104,23 @@ static int match_all(struct batch *batch, int keys_count, char **keys)
     return status == REGCTL_OK ? flush(batch) : status;
 }
 
-int rf_regctl_match(const struct regctl_options *options, int arguments_count, char **arguments)
+int rf_regctl_match(const struct regctl_options *options, struct regfast_client *client,
+                    int arguments_count, char **arguments)
 {
     struct batch *batch = calloc(1, sizeof(*batch));
     if (batch == NULL) {
         return rf_regctl_fail(-ENOMEM, "no memory for %d keys", BATCH_MAX);
     }
-    batch->options = options;
+    batch->client = client;
     batch->group = arguments[0];
     batch->matches = options->json ? json_array() : NULL;
-    int status = rf_regctl_open(options, &batch->client);
-    if (status == REGCTL_OK) {
-        status = match_all(batch, arguments_count - 1, arguments + 1);
-        if (status == REGCTL_OK && options->json) {
-            status = rf_regctl_print_json(json_pack(
-                "{s:o, s:O}", "group", rf_regctl_json_text(batch->group, strlen(batch->group)),
-                "matches", batch->matches));
-        }
+    int status = match_all(batch, arguments_count - 1, arguments + 1);
+    if (status == REGCTL_OK && options->json) {
+        status = rf_regctl_print_json(json_pack(
+            "{s:o, s:O}", "group", rf_regctl_json_text(batch->group, strlen(batch->group)),
+            "matches", batch->matches));
     }
     drop_keys(batch);
-    regfast_close(batch->client);
     json_decref(batch->matches);
     free(batch);
     return status;

@@ -36,9 +36,10 @@ struct regctl_options {
     uint64_t replicas;
 };
 
-/* A command's function. `arguments` are those after its name. Returns an exit code, and has
- * printed why if it is none of REGCTL_OK. */
-typedef int regctl_run(const struct regctl_options *options, int arguments_count, char **arguments);
+/* A command's function. `client` is for those that ask, else NULL; `arguments` are those after the
+ * command's name. Returns an exit code, and has printed why if it is not REGCTL_OK. */
+typedef int regctl_run(const struct regctl_options *options, struct regfast_client *client,
+                       int arguments_count, char **arguments);
 
 regctl_run rf_regctl_match, rf_regctl_owners, rf_regctl_members, rf_regctl_groups, rf_regctl_info,
     rf_regctl_ping, rf_regctl_register;

@@ -80,8 +80,10 @@ static int stay(struct regfast_registration *registration, const struct regctl_o
     }
 }
 
-int rf_regctl_register(const struct regctl_options *options, int arguments_count, char **arguments)
+int rf_regctl_register(const struct regctl_options *options, struct regfast_client *client,
+                       int arguments_count, char **arguments)
 {
+    (void)client;          /* is NULL */
     (void)arguments_count; /* is 0 */
     (void)arguments;
     int status = check_required(options);
