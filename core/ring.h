@@ -9,8 +9,8 @@
  * Members are named by slot: a small number that a member keeps as long as it is in the ring and
  * its successors by rf_ring_update, so that lines can be copied unchanged. Slots say nothing about
  * order and differ between nodes; ids decide ties.
- * Method: "Consistent Hashing and Random Trees", STOC 1997, section 4; the layout is
- * our own, see core/RING.md.
+ * Method: "Consistent Hashing and Random Trees", STOC 1997, section 4; the layout is our own, see
+ * core/RING.md.
  */
 #ifndef RF_CORE_RING_H
 #define RF_CORE_RING_H
@@ -55,8 +55,10 @@ void rf_placement_points(enum rf_placement placement, const char *id, uint32_t f
  * Builds the ring of `members`, in any order, of which there is at least one; member i gets slot i.
  *
  * Ownership: ids are copied. The caller owns *ret_ring, ended by rf_ring_free; untouched on
- * failure. Errors:    -ERANGE too many members or points, or replicas out of range; -EEXIST an id
- * twice; -ENOMEM. Cost:      O(P) for P points, plus the sort of each line: not hot-path.
+ *            failure.
+ * Errors:    -ERANGE too many members or points, or replicas out of range; -EEXIST an id twice;
+ *            -ENOMEM.
+ * Cost:      O(P) for P points, plus the sort of each line: not hot-path.
  */
 RF_NODISCARD int rf_ring_build(enum rf_placement placement, const struct rf_ring_member *members,
                                size_t members_count, struct rf_ring **ret_ring,
@@ -94,7 +96,8 @@ void rf_ring_prefetch(const struct rf_ring *ring, uint64_t hash);
 
 /*
  * The first `count` distinct members at and after `hash`, the owner first. Returns how many there
- * are: `count`, or the number of members if that is less. Cost: the points walked over.
+ * are: `count`, or the number of members if that is less.
+ * Cost: the points walked over: all, if a member that is wanted has few of them.
  */
 size_t rf_ring_owners(const struct rf_ring *ring, uint64_t hash, size_t count, uint16_t *ret_slots);
 

@@ -37,7 +37,7 @@ enum {
     RF_WIRE_PAGE_SIZE_MAX = 64 * 1024,    /* a frame of MEMBERS or GROUPS, as servers make them:
                                              no page holds up a worker or another connection */
     RF_WIRE_KEYS_MAX = 1024,              /* of MATCH_MANY: bounds one epoch section */
-    RF_WIRE_OWNERS_MAX = 1024,            /* of OWNERS: bounds the walk round the ring */
+    RF_WIRE_OWNERS_MAX = 1024,            /* of OWNERS: a reply is no larger than for keys */
     RF_WIRE_PING_SIZE_MAX = 1024,         /* payload of PING */
     RF_WIRE_INFO_TEXT_SIZE_MAX = 1024,    /* a text value of INFO */
     RF_WIRE_ERROR_TEXT_SIZE_MAX = 255,    /* fits struct rf_error */
