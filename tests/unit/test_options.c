@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tools/options.h"
+#include "core/options.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/options.h"
+#include "core/options.h"
 #include "tools/regctl/regctl.h"
 
 static json_t *json_name(const char *name)

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/options.h"
 #include "core/text.h"
-#include "tools/options.h"
 #include "tools/regctl/regctl.h"
 
 /* Scopes of options. */

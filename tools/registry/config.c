@@ -9,7 +9,7 @@
 
 #include "core/assert.h"
 #include "core/member.h"
-#include "tools/options.h"
+#include "core/options.h"
 
 enum {
     CLIENT_PORT = 9800,

@@ -8,8 +8,8 @@
  * given =true or =false, an option twice: the last counts. So does Go's flag package, but that it
  * stops at the first argument that is no option.
  */
-#ifndef RF_TOOLS_OPTIONS_H
-#define RF_TOOLS_OPTIONS_H
+#ifndef RF_CORE_OPTIONS_H
+#define RF_CORE_OPTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>
