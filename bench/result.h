@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench/histogram.h"
+#include "core/histogram.h"
 
 /*
  * One point: a server under one shape of load. Where several rounds were run, all that is measured
