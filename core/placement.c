@@ -12,12 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL /* a call costs as much as hashing a short key */
-#include <xxhash.h>
-
 #include "core/assert.h"
-#include "core/crc32.h"
-#include "core/ring.h"
+#include "core/ring_inline.h"
 
 static void points_v1(const char *id, uint32_t first, size_t count, uint64_t *ret_points)
 {
@@ -69,10 +65,7 @@ void rf_placement_points(enum rf_placement placement, const char *id, uint32_t f
 
 uint64_t rf_placement_hash(enum rf_placement placement, const void *key, size_t key_size)
 {
-    if (RF_LIKELY(placement == RF_PLACEMENT_V1)) {
-        return XXH3_64bits(key, key_size);
-    }
-    return (uint64_t)rf_crc32_feed(UINT32_MAX, key, key_size) << 32;
+    return rf_placement_hash_inline(placement, key, key_size);
 }
 
 static const char *const placement_names[] = {"v1", "crc32"};

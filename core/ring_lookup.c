@@ -11,14 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/ring_private.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#define HAS_X86 1
-#else
-#define HAS_X86 0
-#endif
+#include "core/ring_inline.h"
 
 enum {
     /* Lines on their way. The level 1 cache can await fewer, but prefetches queue at the next
@@ -48,10 +41,8 @@ size_t rf_ring_first_point(const struct rf_ring *ring, uint64_t hash)
     return first < ring->points_count ? first : 0;
 }
 
-/* Where the line cannot tell: the residue is that of a point, or is behind the fifteenth. */
-static __attribute__((noinline, cold)) uint16_t owner_exact(const struct rf_ring *ring,
-                                                            const struct rf_ring_line *line,
-                                                            uint64_t hash, unsigned before_count)
+uint16_t rf_ring_owner_exact(const struct rf_ring *ring, const struct rf_ring_line *line,
+                             uint64_t hash, unsigned before_count)
 {
     if (before_count == RF_RING_LINE_POINTS && line->points_count == RF_RING_LINE_POINTS) {
         return line->slots[RF_RING_LINE_POINTS];
@@ -59,34 +50,12 @@ static __attribute__((noinline, cold)) uint16_t owner_exact(const struct rf_ring
     return ring->slots[rf_ring_first_point(ring, hash)];
 }
 
-/* ---- the forms: how many of the fifteen residues are below `residue` ---- */
+/* ---- the forms ---- */
 
-/* Four steps of a binary search, as 15 is 2^4 - 1; the compiler makes them free of branches. */
-static inline unsigned before_scalar(const struct rf_ring_line *line, uint16_t residue)
-{
-    unsigned count = line->residues[7] < residue ? 8 : 0;
-    count += line->residues[count + 3] < residue ? 4 : 0;
-    count += line->residues[count + 1] < residue ? 2 : 0;
-    count += line->residues[count] < residue ? 1 : 0;
-    return count;
-}
-
-#if HAS_X86
-/* A saturating subtraction leaves zero where the point is not below; the bit set by hand stands
- * for the sixteenth lane, which is no point. */
-static inline unsigned before_sse2(const struct rf_ring_line *line, uint16_t residue)
-{
-    const __m128i *halves = (const void *)line;
-    __m128i key = _mm_set1_epi16((short)residue);
-    __m128i low = _mm_cmpeq_epi16(_mm_subs_epu16(key, halves[0]), _mm_setzero_si128());
-    __m128i high = _mm_cmpeq_epi16(_mm_subs_epu16(key, halves[1]), _mm_setzero_si128());
-    unsigned mask = (unsigned)_mm_movemask_epi8(_mm_packs_epi16(low, high));
-    return (unsigned)__builtin_ctz(mask | 1U << RF_RING_LINE_POINTS);
-}
-
+#if RF_RING_HAS_X86
 #define AVX2 __attribute__((target("avx2")))
 
-AVX2 static inline unsigned before_avx2(const struct rf_ring_line *line, uint16_t residue)
+AVX2 static inline unsigned rf_ring_before_avx2(const struct rf_ring_line *line, uint16_t residue)
 {
     __m256i points = _mm256_load_si256((const void *)line);
     __m256i key = _mm256_set1_epi16((short)residue);
@@ -103,10 +72,9 @@ AVX2 static inline unsigned before_avx2(const struct rf_ring_line *line, uint16_
     {                                                                                          \
         uint16_t residue;                                                                      \
         const struct rf_ring_line *line = &ring->lines[rf_ring_line_of(ring, hash, &residue)]; \
-        unsigned before_count = before_##form(line, residue);                                  \
-        if (RF_UNLIKELY(before_count == RF_RING_LINE_POINTS ||                                 \
-                        line->residues[before_count] == residue)) {                            \
-            return owner_exact(ring, line, hash, before_count);                                \
+        unsigned before_count = rf_ring_before_##form(line, residue);                          \
+        if (rf_ring_line_is_unsure(line, residue, before_count)) {                             \
+            return rf_ring_owner_exact(ring, line, hash, before_count);                        \
         }                                                                                      \
         return line->slots[before_count];                                                      \
     }                                                                                          \
@@ -136,14 +104,14 @@ inline void rf_ring_prefetch(const struct rf_ring *ring, uint64_t hash)
 }
 
 DEFINE_FORM(scalar, )
-#if HAS_X86
+#if RF_RING_HAS_X86
 DEFINE_FORM(sse2, )
 DEFINE_FORM(avx2, AVX2)
 #endif
 
 uint16_t rf_ring_owner(const struct rf_ring *ring, uint64_t hash)
 {
-#if HAS_X86
+#if RF_RING_HAS_X86
     if (RF_LIKELY(ring->form == RF_RING_AVX2)) {
         return owner_avx2(ring, hash);
     }
@@ -157,7 +125,7 @@ uint16_t rf_ring_owner(const struct rf_ring *ring, uint64_t hash)
 void rf_ring_owner_batch(const struct rf_ring *ring, const uint64_t *hashes, size_t count,
                          uint16_t *ret_slots)
 {
-#if HAS_X86
+#if RF_RING_HAS_X86
     if (ring->form == RF_RING_AVX2) {
         batch_avx2(ring, hashes, count, ret_slots);
         return;
@@ -214,7 +182,7 @@ static bool has_form(enum rf_ring_form form)
     switch (form) {
     case RF_RING_SCALAR:
         return true;
-#if HAS_X86
+#if RF_RING_HAS_X86
     case RF_RING_SSE2:
         return true; /* every x86-64 has it */
     case RF_RING_AVX2:

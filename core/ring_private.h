@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * ring_private.h - the layout of a ring, for ring*.c and nobody else. Why it is so: core/RING.md.
+ * ring_private.h - the layout of a ring, for ring*.c, ring_inline.h and nobody else. Why it is so:
+ * core/RING.md.
  */
 #ifndef RF_CORE_RING_PRIVATE_H
 #define RF_CORE_RING_PRIVATE_H
@@ -68,6 +69,11 @@ static inline uint64_t rf_ring_line_of(const struct rf_ring *ring, uint64_t hash
     *ret_residue = (uint16_t)((uint64_t)product >> 48);
     return (uint64_t)(product >> 64);
 }
+
+/* The owner where the line cannot tell it: see rf_ring_line_is_unsure. */
+__attribute__((noinline, cold)) uint16_t rf_ring_owner_exact(const struct rf_ring *ring,
+                                                             const struct rf_ring_line *line,
+                                                             uint64_t hash, unsigned before_count);
 
 /* The index of the first point at or after `hash`, wrapping; from the cold arrays. */
 size_t rf_ring_first_point(const struct rf_ring *ring, uint64_t hash);

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "core/random.h"
-#include "core/ring.h"
+#include "core/ring_inline.h"
 #include "tests/support/ring_reference.h"
 
 enum { ID_SIZE = 24, OWNERS_MAX = 48, BATCH = 512 };
@@ -103,11 +103,12 @@ static void check_hashes(struct rf_ring *ring, const struct reference *reference
         rf_ring_owner_batch(ring, hashes, count, slots);
         for (size_t i = 0; i < count; i++) {
             uint16_t slot = rf_ring_owner(ring, hashes[i]);
+            uint16_t inlined = rf_ring_owner_inline(ring, hashes[i]);
             const char *expected = reference_owner(reference, hashes[i]);
-            if (slots[i] != slot || strcmp(id_of(ring, slot), expected) != 0) {
-                fail_msg("hash %016lx, form %s: one %s, batch %s, expected %s", hashes[i],
-                         rf_ring_form_name((enum rf_ring_form)form), id_of(ring, slot),
-                         id_of(ring, slots[i]), expected);
+            if (slots[i] != slot || inlined != slot || strcmp(id_of(ring, slot), expected) != 0) {
+                fail_msg("hash %016lx, form %s: one %s, inlined %s, batch %s, expected %s",
+                         hashes[i], rf_ring_form_name((enum rf_ring_form)form), id_of(ring, slot),
+                         id_of(ring, inlined), id_of(ring, slots[i]), expected);
             }
         }
     }
