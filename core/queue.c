@@ -24,7 +24,6 @@ struct rf_queue {
     /* The producer's line. */
     _Alignas(LINE_SIZE) _Atomic(uint64_t) head; /* items ever pushed */
     uint64_t tail_seen;
-    _Atomic(bool) is_lost;
 
     /* The consumer's line. */
     _Alignas(LINE_SIZE) _Atomic(uint64_t) tail; /* items ever popped */
@@ -64,7 +63,6 @@ bool rf_queue_push(struct rf_queue *queue, void *item)
     if (head - queue->tail_seen == queue->capacity) {
         queue->tail_seen = atomic_load_explicit(&queue->tail, memory_order_acquire);
         if (head - queue->tail_seen == queue->capacity) {
-            rf_queue_mark_lost(queue);
             return false;
         }
     }
@@ -85,23 +83,4 @@ void *rf_queue_pop(struct rf_queue *queue)
     void *item = queue->slots[tail & (queue->capacity - 1)];
     atomic_store_explicit(&queue->tail, tail + 1, memory_order_release);
     return item;
-}
-
-bool rf_queue_take_lost(struct rf_queue *queue)
-{
-    /* Loaded first: the usual answer is no, and costs no locked instruction. */
-    return atomic_load_explicit(&queue->is_lost, memory_order_relaxed) &&
-           atomic_exchange_explicit(&queue->is_lost, false, memory_order_acquire);
-}
-
-void rf_queue_mark_lost(struct rf_queue *queue)
-{
-    atomic_store_explicit(&queue->is_lost, true, memory_order_release);
-}
-
-size_t rf_queue_count(const struct rf_queue *queue)
-{
-    /* Tail first: it never passes a head loaded later. */
-    const uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
-    return (size_t)(atomic_load_explicit(&queue->head, memory_order_acquire) - tail);
 }

@@ -2,9 +2,8 @@
  *
  * queue.h - a bounded queue of pointers from one thread to another.
  *
- * Neither side ever waits. When the queue is full the item is not taken and the loss is remembered
- * until the consumer asks: it then takes the whole state instead of its changes, so nothing is lost
- * for good. Method: Lamport's single-producer single-consumer ring ("Specifying Concurrent Program
+ * Neither side ever waits. When the queue is full the item is not taken, and the producer knows.
+ * Method: Lamport's single-producer single-consumer ring ("Specifying Concurrent Program
  * Modules", TOPLAS 1983), each side keeping the other's index as it last saw it.
  */
 #ifndef RF_CORE_QUEUE_H
@@ -31,25 +30,11 @@ void rf_queue_free(struct rf_queue *queue);
 
 /*
  * Appends `item` (not NULL), and everything written to it before is seen by who pops it. Returns
- * false if the queue is full: the item stays the caller's, and the queue is marked as having lost
- * something. Threads: the producer.
+ * false if the queue is full: the item stays the caller's. Threads: the producer.
  */
 bool rf_queue_push(struct rf_queue *queue, void *item);
 
 /* Takes the oldest item, or NULL if there is none. Threads: the consumer. */
 void *rf_queue_pop(struct rf_queue *queue);
-
-/*
- * Whether a push failed since the last call, and forgets it. Ask before popping, then pop all: what
- * fails after this call is told by the next one. Threads: the consumer.
- */
-bool rf_queue_take_lost(struct rf_queue *queue);
-
-/* Marks the queue as having lost something, as a failed push does: for a producer that could not
- * even make the item. Threads: the producer. */
-void rf_queue_mark_lost(struct rf_queue *queue);
-
-/* Items in it, as good as instantly outdated. Threads: any. */
-size_t rf_queue_count(const struct rf_queue *queue);
 
 #endif
