@@ -14,13 +14,6 @@ const uint8_t rf_wire_preface[RF_WIRE_PREFACE_SIZE] = {0xab, 'R', 'F', 'B', RF_W
 
 enum { PREFACE_VERSION_OFFSET = 4 };
 
-const char *rf_wire_op_name(uint8_t op)
-{
-    static const char *const names[] = {"none",    "match",  "match_many", "owners",
-                                        "members", "groups", "info",       "ping"};
-    return op < sizeof(names) / sizeof(names[0]) ? names[op] : "unknown";
-}
-
 const char *rf_wire_status_name(uint8_t status)
 {
     static const char *const names[] = {"ok",        "not found",   "malformed", "unsupported",

@@ -42,9 +42,6 @@ enum {
     RF_WIRE_INFO_TEXT_SIZE_MAX = 1024,    /* a text value of INFO */
     RF_WIRE_ERROR_TEXT_SIZE_MAX = 255,    /* fits struct rf_error */
     RF_WIRE_OWNER_SIZE_MAX = 2 * (1 + RF_NAME_SIZE_MAX), /* an entry of MATCH_MANY or OWNERS */
-    RF_WIRE_MEMBER_SIZE_MAX = RF_WIRE_OWNER_SIZE_MAX + 3,
-    RF_WIRE_GROUP_SIZE_MAX = 1 + RF_NAME_SIZE_MAX + 24,
-    RF_WIRE_INFO_SIZE_MAX = 1 + RF_NAME_SIZE_MAX + 3 + RF_WIRE_INFO_TEXT_SIZE_MAX,
     RF_WIRE_MATCH_REPLY_SIZE_MAX = RF_WIRE_HEADER_SIZE + 9 + 2 * RF_NAME_SIZE_MAX, /* a frame */
 };
 
@@ -101,9 +98,6 @@ struct rf_wire_cursor {
 };
 
 /* ---- codes ---- */
-
-/* "match", "match_many", ...; "unknown". */
-const char *rf_wire_op_name(uint8_t op);
 
 /* "ok", "not found", ...; "unknown status". */
 const char *rf_wire_status_name(uint8_t status);
