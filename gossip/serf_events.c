@@ -26,7 +26,10 @@ static void slot_clear(struct rf_serf *serf, struct rf_event_slot *slot)
     slot->count = 0;
 }
 
-/* Frees the oldest slots until `size` more bytes are allowed. */
+/*
+ * Frees the oldest slots until `size` more bytes are allowed. What they held is still being
+ * gossiped, and would be news again each time it comes: from now on it is too old.
+ */
 static void make_room(struct rf_serf *serf, size_t size)
 {
     while (serf->event_bytes + size > RF_SERF_EVENT_BYTES_MAX && serf->event_bytes > 0) {
@@ -39,6 +42,7 @@ static void make_room(struct rf_serf *serf, size_t size)
         }
         RF_ASSERT(oldest != NULL);
         slot_clear(serf, oldest);
+        serf->event_time_min = oldest->ltime + 1;
         serf->stats.serf_dropped_limit++;
     }
 }
@@ -87,7 +91,7 @@ bool rf_serf_event_new(struct rf_serf *serf, uint64_t ltime, struct rf_slice nam
         return false;
     }
     rf_clock_witness(&serf->event_time, ltime);
-    if (is_too_old(serf->event_time, ltime)) {
+    if (ltime < serf->event_time_min || is_too_old(serf->event_time, ltime)) {
         serf->stats.serf_dropped_old++;
         return false;
     }

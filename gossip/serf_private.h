@@ -102,6 +102,7 @@ struct rf_serf {
 
     struct rf_event_slot *event_slots; /* RF_SERF_EVENT_SLOTS; NULL before the first event */
     size_t event_bytes;
+    uint64_t event_time_min;           /* older ones were forgotten to make room: not taken again */
     struct rf_query_slot *query_slots; /* likewise */
 
     enum rf_leave_step leave_step;

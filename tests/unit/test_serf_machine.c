@@ -278,6 +278,36 @@ static void user_events_are_passed_on_once(void **state)
     assert_int_equal(serf->stats.serf_dropped_old, 1);
 }
 
+/* More than a mebibyte, at the times 2..250. */
+static void hear_large_events(void)
+{
+    static uint8_t payload[900];
+    for (uint64_t i = 0; i < 5 * 249; i++) {
+        payload[0] = (uint8_t)(i % 5);
+        struct rf_serf_message message = {
+            .type = RF_SERF_USER_EVENT,
+            .user_event = {.ltime = 2 + i / 5,
+                           .name = rf_slice_text("large"),
+                           .payload = rf_slice(payload, sizeof(payload))}};
+        deliver(&message);
+        (void)drain(RF_OUTPUT_PACKET);
+    }
+}
+
+static void user_events_forgotten_for_want_of_room_are_not_new_again(void **state)
+{
+    (void)state;
+    hear_event(1, "small");
+    hear_large_events();
+    assert_true(serf->stats.serf_dropped_limit > 0);
+    size_t before = queued(RF_QUEUE_EVENTS);
+    hear_event(1, "small");
+    assert_int_equal(queued(RF_QUEUE_EVENTS), before);
+    assert_int_equal(serf->stats.serf_dropped_old, 1);
+    hear_event(250, "small");
+    assert_int_equal(queued(RF_QUEUE_EVENTS), before + 1);
+}
+
 static struct rf_serf_query query_of(const char *name, uint32_t id)
 {
     return (struct rf_serf_query){.ltime = 3,
@@ -506,6 +536,7 @@ int main(void)
         CASE(recent_intents_are_bounded_and_expire),
         CASE(force_leave_with_prune_forgets_a_failed_member),
         CASE(user_events_are_passed_on_once),
+        CASE(user_events_forgotten_for_want_of_room_are_not_new_again),
         CASE(queries_are_acked_on_request_and_passed_on_once),
         CASE(tag_filters_match_by_regular_expression_and_doubts_do_not),
         CASE(a_query_for_others_is_only_passed_on),
