@@ -437,6 +437,9 @@ static void consumer_serve(struct rf_gossip *gossip)
             rf_driver_log(gossip, RF_TOPIC_RESYNC, RF_LOG_INFO, "resync members=%zu",
                           list->members.count);
             rf_events_put_list(&gossip->events, list);
+            if (gossip->has_lost_name) { /* no list tells it, and it may be what did not fit */
+                event_put(gossip, rf_member_event_name_lost_new());
+            }
         }
     }
     rf_events_announce(&gossip->events);

@@ -24,6 +24,7 @@
 
 #include "core/random.h"
 #include "fixture.h"
+#include "gossip/message.h"
 #include "nodes.h"
 
 static const uint8_t key_a[32] = "0123456789abcdef0123456789abcdef";
@@ -706,6 +707,48 @@ SCENARIO(a_consumer_that_falls_behind_is_given_the_whole_list)
     node_kill(&a);
 }
 
+/* Somebody else says that NAME is his. */
+static void claim_name(const struct node *node, const char *name)
+{
+    uint8_t bytes[256];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_message alive = {
+        .type = RF_MESSAGE_ALIVE,
+        .alive = {.incarnation = 9,
+                  .node = rf_slice_text(name),
+                  .address = {.ip = {127, 0, 0, 1}, .ip_size = 4, .port = 1}}};
+    memcpy(alive.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
+    int size = rf_message_encode(&alive, &packer);
+    assert_true(size > 0);
+    int fd = stranger(node, SOCK_DGRAM);
+    assert_int_equal(send(fd, bytes, (size_t)size, 0), size);
+    close(fd);
+}
+
+SCENARIO(a_consumer_that_falls_behind_still_hears_that_the_name_is_lost)
+{
+    struct rf_gossip_config *config = node_config("a");
+    config->has_consumer = true;
+    struct node a = node_start(config);
+    enum { CHANGES = RF_GOSSIP_EVENTS_MAX + 10 };
+    char value[16];
+    const struct rf_gossip_tag tags[] = {{"n", value}};
+    for (int i = 1; i <= CHANGES; i++) {
+        snprintf(value, sizeof(value), "%d", i);
+        assert_int_equal(rf_gossip_set_tags(a.gossip, tags, 1, NULL), 0);
+    }
+    claim_name(&a, "a");
+    assert_within_ms(10000, node_status(&a).name_lost); /* there is nobody to vote for us */
+    enum rf_gossip_event_kind last = RF_GOSSIP_EVENT_MEMBER;
+    struct rf_gossip_event *event;
+    while ((event = event_wait(&a, 300)) != NULL) {
+        last = event->kind;
+        rf_gossip_event_free(event);
+    }
+    assert_int_equal(last, RF_GOSSIP_EVENT_NAME_LOST);
+    node_kill(&a);
+}
+
 struct reader {
     struct node *node;
     char last[16];
@@ -838,6 +881,7 @@ int main(int argc, char **argv)
         scenario_test(without_descriptors_it_waits_and_goes_on),
         scenario_test(the_consumer_hears_of_members_in_order),
         scenario_test(a_consumer_that_falls_behind_is_given_the_whole_list),
+        scenario_test(a_consumer_that_falls_behind_still_hears_that_the_name_is_lost),
         scenario_test(news_never_go_back_in_time_under_overload),
         scenario_test(many_threads_may_call_at_once),
     };
