@@ -322,6 +322,34 @@ SCENARIO(a_killed_service_is_out_after_suspicion_and_back_when_restarted)
     registry_stop(&registry);
 }
 
+/* ---- a registry's end ---- */
+
+SCENARIO(a_registry_whose_name_another_node_has_ends_and_says_why)
+{
+    struct registry first = registry_start("first", NULL);
+    struct agent a = service_start("a", "addr=10.0.0.1:80", &first);
+    char bind[96];
+    snprintf(bind, sizeof(bind), "%s:%u", fixture_host(), fixture_port());
+    struct process *impostor =
+        process_start("impostor", ARGUMENTS(registry_program, "-id", "first", "-bind", bind,
+                                            "-addr", "127.0.0.1:0", "-registries", a.address));
+    assert_int_equal(process_wait(impostor, 30000), 1);
+    assert_int_equal(log_count("impostor", "error name_lost"), 1);
+    assert_true(agent_sees(&a, "first", "alive"));
+    assert_true(matches(&first, "web", "k", "a", NULL));
+    registry_stop(&first);
+}
+
+SCENARIO(a_hang_up_does_not_end_a_registry_that_is_leaving)
+{
+    struct registry registry = registry_start("registry", NULL);
+    regfast_close(registry.client);
+    process_signal(registry.process, SIGTERM);
+    assert_within_ms(5000, log_count("registry", "leaving") > 0);
+    process_signal(registry.process, SIGHUP);
+    assert_int_equal(process_wait(registry.process, 20000), 0);
+}
+
 /* ---- 3: registries agree ---- */
 
 static void assert_same_answers(const struct registry *a, const struct registry *b)
@@ -424,6 +452,8 @@ int main(int argc, char **argv)
         scenario_test(tags_that_make_no_sense_are_left_out_and_take_no_others_down),
         scenario_test(a_service_that_stops_is_out_and_a_changed_one_answers_differently),
         scenario_test(a_killed_service_is_out_after_suspicion_and_back_when_restarted),
+        scenario_test(a_registry_whose_name_another_node_has_ends_and_says_why),
+        scenario_test(a_hang_up_does_not_end_a_registry_that_is_leaving),
         scenario_test(a_registry_that_knows_only_an_agent_learns_everything_and_agrees),
     };
     const struct CMUnitTest quiet[] = {

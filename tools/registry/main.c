@@ -21,7 +21,8 @@
 enum {
     EXIT_START = 1, /* a port in use, io_uring missing under -io uring, out of memory */
     EXIT_USAGE = 2,
-    EXIT_FORCED = 1, /* a second signal: not all that was asked is done */
+    EXIT_FORCED = 1,    /* a second signal: not all that was asked is done */
+    EXIT_NAME_LOST = 1, /* the cluster gives this node's name to another one */
 
     /* Serf gives its two announcements 5 s each to spread at the most, and the end 1 s. */
     LEAVE_TIMEOUT_MS = 12 * 1000,
@@ -161,30 +162,49 @@ static void exit_at_once(int signal_number)
     _exit(EXIT_FORCED);
 }
 
-/* From here on a signal is not waited for, since main is busy leaving. */
-static void let_second_signal_end(const sigset_t *signals)
+/* From here on a signal is not waited for, since main is busy leaving. The others stay blocked. */
+static void let_second_signal_end(void)
 {
+    sigset_t signals;
+    (void)sigemptyset(&signals); /* these cannot fail for valid signals */
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
     struct sigaction action = {.sa_handler = exit_at_once, .sa_flags = SA_RESTART};
     first_signal_ms = monotonic_ms();
     (void)sigaction(SIGTERM, &action, NULL); /* cannot fail for a valid signal */
     (void)sigaction(SIGINT, &action, NULL);
-    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL); /* cannot fail for a valid set */
+    (void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* cannot fail for a valid set */
 }
 
-static void wait_for_end(const struct registry *registry, const sigset_t *signals)
+/* Anybody may send that signal: gossip knows. */
+static bool has_lost_name(const struct registry *registry)
+{
+    struct rf_gossip_status status;
+    return rf_gossip_get_status(registry->gossip, &status) == 0 && status.name_lost;
+}
+
+/* Returns the exit status. */
+static int wait_for_end(const struct registry *registry, const sigset_t *signals)
 {
     for (;;) {
         int signal_number = 0;
         int code = sigwait(signals, &signal_number);
         RF_ASSERT(code == 0);
-        if (signal_number != SIGHUP) {
+        if (signal_number == SIGTERM || signal_number == SIGINT) {
             rf_log(&registry->log, RF_LOG_INFO, "stopping signal=%s",
                    signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
-            return;
+            return EXIT_SUCCESS;
         }
-        rf_log(&registry->log, RF_LOG_INFO,
-               "signal=SIGHUP: nothing to reload, options are read "
-               "at start only");
+        if (signal_number == RF_SIGNAL_NAME_LOST && has_lost_name(registry)) {
+            rf_log(&registry->log, RF_LOG_INFO,
+                   "stopping reason=\"without its name this node gets no news\"");
+            return EXIT_NAME_LOST;
+        }
+        if (signal_number == SIGHUP) {
+            rf_log(&registry->log, RF_LOG_INFO,
+                   "signal=SIGHUP: nothing to reload, options are read "
+                   "at start only");
+        }
     }
 }
 
@@ -223,6 +243,7 @@ static int run(struct registry *registry)
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, RF_SIGNAL_NAME_LOST);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 
@@ -234,10 +255,10 @@ static int run(struct registry *registry)
         return EXIT_START;
     }
     log_started(registry);
-    wait_for_end(registry, &signals);
-    let_second_signal_end(&signals);
+    int code = wait_for_end(registry, &signals);
+    let_second_signal_end();
     leave(registry);
-    return EXIT_SUCCESS;
+    return code;
 }
 
 int main(int argc, char **argv)

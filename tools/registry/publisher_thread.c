@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,9 @@ static void take_events(struct rf_publisher_thread *thread)
             thread->is_incomplete = true;
         } else if (event->kind == RF_GOSSIP_EVENT_RESYNC) {
             thread->is_incomplete = false;
+        }
+        if (event->kind == RF_GOSSIP_EVENT_NAME_LOST) {
+            (void)kill(getpid(), RF_SIGNAL_NAME_LOST); /* one may always signal oneself */
         }
         thread->is_commit_wanted = true;
         rf_gossip_event_free(event);

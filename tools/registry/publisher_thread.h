@@ -10,12 +10,18 @@
 #ifndef RF_TOOLS_REGISTRY_PUBLISHER_THREAD_H
 #define RF_TOOLS_REGISTRY_PUBLISHER_THREAD_H
 
+#include <signal.h>
+
 #include "core/counters.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/publish.h"
 #include "core/ring.h"
 #include "gossip/gossip.h"
+
+/* Sent to this process when gossip says that the node's name is lost: there will be no more news,
+ * so the program should end. Blocked in every thread but the one that waits for it. */
+enum { RF_SIGNAL_NAME_LOST = SIGUSR1 };
 
 struct rf_publisher_thread; /* private */
 
