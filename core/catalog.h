@@ -18,6 +18,7 @@
 #include "core/member.h"
 #include "core/publish.h"
 #include "core/ring.h"
+#include "core/wire.h"
 
 enum {
     RF_GROUPS_MAX = 65536,   /* bounds the name table; a group costs at least one gossip member */
@@ -36,6 +37,8 @@ struct rf_group {
     size_t members_count;
     size_t alive_count;                     /* in the ring */
     const struct rf_member *const *by_slot; /* slot of the ring -> member; NULL for free slots */
+    /* slot -> its member, encoded for replies; size 0 for free slots and for members too long */
+    const struct rf_wire_owner_short *owners;
 };
 
 struct rf_catalog {

@@ -43,6 +43,9 @@ enum {
     RF_WIRE_ERROR_TEXT_SIZE_MAX = 255,    /* fits struct rf_error */
     RF_WIRE_OWNER_SIZE_MAX = 2 * (1 + RF_NAME_SIZE_MAX), /* an entry of MATCH_MANY or OWNERS */
     RF_WIRE_MATCH_REPLY_SIZE_MAX = RF_WIRE_HEADER_SIZE + 9 + 2 * RF_NAME_SIZE_MAX, /* a frame */
+    RF_WIRE_OWNER_SHORT_SIZE_MAX =
+        62, /* of an encoded owner: with its size it fills a cache line */
+    RF_WIRE_MATCH_REPLY_SHORT_ROOM = RF_WIRE_HEADER_SIZE + 8 + RF_WIRE_OWNER_SHORT_SIZE_MAX,
 };
 
 /* Size of the largest frame of an owners reply with `count` entries: MATCH_MANY and OWNERS. */
@@ -333,6 +336,31 @@ static inline size_t rf_wire_match_reply_encode(uint8_t *out, size_t out_size, u
     return RF_WIRE_HEADER_SIZE + payload_size;
 }
 
+/* An owner as the replies to MATCH have it: the size of its id in a byte, id, addr. */
+struct rf_wire_owner_short {
+    uint16_t size;                               /* of bytes; 0: it does not fit */
+    uint8_t bytes[RF_WIRE_OWNER_SHORT_SIZE_MAX]; /* zeros from `size` on */
+};
+
+static_assert(sizeof(struct rf_wire_owner_short) == 64, "an owner is a cache line");
+
+/* Encodes an owner of ids and addresses of 1..RF_NAME_SIZE_MAX bytes once for many replies. */
+void rf_wire_owner_short_init(struct rf_wire_owner_short *owner, const char *id, const char *addr);
+
+/* As rf_wire_match_reply_encode, of an owner that fits. There is room for
+ * RF_WIRE_MATCH_REPLY_SHORT_ROOM bytes; those after the frame are overwritten too: copies of one
+ * known size are a few moves, without a branch. */
+static inline size_t rf_wire_match_reply_short(uint8_t *out, uint32_t request_id, uint64_t version,
+                                               const struct rf_wire_owner_short *owner)
+{
+    const size_t payload_size = 8 + (size_t)owner->size;
+    rf_store_le64(out, (uint64_t)RF_WIRE_MATCH << 32 | payload_size); /* status, reserved: 0 */
+    rf_store_le32(out + 8, request_id);
+    rf_store_le64(out + RF_WIRE_HEADER_SIZE, version);
+    memcpy(out + RF_WIRE_HEADER_SIZE + 8, owner->bytes, sizeof(owner->bytes));
+    return RF_WIRE_HEADER_SIZE + payload_size;
+}
+
 /* A reply with a list, being written. Caller's storage; private to the functions below. */
 struct rf_wire_list {
     uint8_t *frame;
@@ -365,6 +393,8 @@ RF_NODISCARD int rf_wire_info_reply_begin(struct rf_wire_list *list, uint8_t *ou
 /* Appends one entry. Errors: -ENOBUFS it does not fit, the list is as before. */
 RF_NODISCARD int rf_wire_owners_reply_add(struct rf_wire_list *list,
                                           const struct rf_wire_owner *owner);
+RF_NODISCARD int rf_wire_owners_reply_add_short(struct rf_wire_list *list,
+                                                const struct rf_wire_owner_short *owner);
 RF_NODISCARD int rf_wire_members_reply_add(struct rf_wire_list *list,
                                            const struct rf_wire_member *member);
 RF_NODISCARD int rf_wire_groups_reply_add(struct rf_wire_list *list,

@@ -37,6 +37,19 @@ int rf_wire_reply_header_check(const struct rf_wire_header *header, struct rf_er
     return 0;
 }
 
+void rf_wire_owner_short_init(struct rf_wire_owner_short *owner, const char *id, const char *addr)
+{
+    size_t id_size = strlen(id);
+    size_t addr_size = strlen(addr);
+    *owner = (struct rf_wire_owner_short){0};
+    if (1 + id_size + addr_size <= sizeof(owner->bytes)) {
+        owner->size = (uint16_t)(1 + id_size + addr_size);
+        owner->bytes[0] = (uint8_t)id_size;
+        memcpy(owner->bytes + 1, id, id_size);
+        memcpy(owner->bytes + 1 + id_size, addr, addr_size);
+    }
+}
+
 /* ---- writing lists ---- */
 
 /* Sets up a list whose head ends with its count, and before that, in a page, the flag. */
@@ -130,6 +143,21 @@ int rf_wire_owners_reply_add(struct rf_wire_list *list, const struct rf_wire_own
         return -ENOBUFS;
     }
     (void)put_name(put_name(at, owner->id), owner->addr); /* the end is known */
+    return 0;
+}
+
+int rf_wire_owners_reply_add_short(struct rf_wire_list *list,
+                                   const struct rf_wire_owner_short *owner)
+{
+    uint8_t *at = grow(list, (size_t)owner->size + 1);
+    if (at == NULL) {
+        return -ENOBUFS;
+    }
+    size_t id_size = owner->bytes[0];
+    size_t addr_size = owner->size - 1 - id_size;
+    memcpy(at, owner->bytes, 1 + id_size);
+    at[1 + id_size] = (uint8_t)addr_size;
+    memcpy(at + 2 + id_size, owner->bytes + 1 + id_size, addr_size);
     return 0;
 }
 

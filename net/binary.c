@@ -101,11 +101,31 @@ static enum answer reply_refused(struct run *run, const struct rf_wire_header *h
     return CLOSE;
 }
 
+/* Of one size. A call costs more than comparing a name does. */
+static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    for (; size >= 8; a += 8, b += 8, size -= 8) {
+        if (rf_load_le64(a) != rf_load_le64(b)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < size; i++) {
+        if (a[i] != b[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static inline bool is_group_of_last(const struct run *run, struct rf_wire_bytes name)
+{
+    return name.size == run->group_name.size && is_same(name.data, run->group_name.data, name.size);
+}
+
 /* The group of that name, looked up once for a run of equal names. */
 static const struct rf_group *find_group(struct run *run, struct rf_wire_bytes name)
 {
-    if (name.size != run->group_name.size ||
-        memcmp(name.data, run->group_name.data, name.size) != 0) {
+    if (!is_group_of_last(run, name)) {
         run->group_name = name;
         run->group = rf_catalog_group(run->context->catalog, name.data, name.size);
     }
@@ -129,62 +149,94 @@ static struct rf_wire_owner owner_of(const struct rf_member *member)
 
 /* ---- match ---- */
 
-struct match {
-    const struct rf_group *group; /* NULL, or without a ring: not found */
-    uint64_t hash;
-    struct rf_wire_header header;
+/* MATCH requests that follow each other and name one group: run->group. */
+struct matches {
+    size_t count;
+    uint64_t hashes[RF_BINARY_MATCHES_MAX];
+    uint16_t slots[RF_BINARY_MATCHES_MAX];
+    uint32_t request_ids[RF_BINARY_MATCHES_MAX];
+    size_t ends[RF_BINARY_MATCHES_MAX]; /* of frames, in the input */
 };
 
-/*
- * Parses the MATCH requests that follow each other in the input, and has their lines of the ring on
- * the way. Stops before the first that is something else, not whole, or malformed.
- */
-static size_t parse_matches(struct run *run, struct match matches[RF_BINARY_MATCHES_MAX])
+/* Parses them and hashes their keys. Stops before the first that is something else, not whole,
+ * malformed, or of another group. */
+static void parse_matches(struct run *run, struct matches *matches)
 {
+    const uint64_t head_max = RF_WIRE_REQUEST_SIZE_MAX - RF_WIRE_HEADER_SIZE;
+    const enum rf_placement placement = run->context->catalog->placement;
     const uint8_t *at = run->in + run->consumed;
     const uint8_t *end = run->in + run->in_size;
-    enum rf_placement placement = run->context->catalog->placement;
     size_t count = 0;
-    while (count < RF_BINARY_MATCHES_MAX && (size_t)(end - at) >= RF_WIRE_HEADER_SIZE) {
-        struct match *match = &matches[count];
+    while (count < RF_BINARY_MATCHES_MAX && end - at >= RF_WIRE_HEADER_SIZE) {
         struct rf_wire_match_request request = {0};
-        match->header = rf_wire_header_load(at);
-        size_t payload_size = match->header.payload_size;
-        if (match->header.op != RF_WIRE_MATCH ||
-            rf_wire_request_header_check(&match->header, NULL) < 0 ||
-            (size_t)(end - at) - RF_WIRE_HEADER_SIZE < payload_size ||
+        /* Size, operation, status and reserved bits at once: the last two must be 0. */
+        uint64_t payload_size = rf_load_le64(at) - ((uint64_t)RF_WIRE_MATCH << 32);
+        if (payload_size > head_max || payload_size > (uint64_t)(end - at) - RF_WIRE_HEADER_SIZE ||
             rf_wire_match_request_decode(at + RF_WIRE_HEADER_SIZE, payload_size, &request, NULL) <
                 0) {
             break;
         }
-        match->group = find_group(run, request.group);
-        if (has_ring(match->group)) {
-            match->hash = rf_placement_hash(placement, request.key.data, request.key.size);
-            rf_ring_prefetch(match->group->ring, match->hash);
+        if (count == 0) {
+            (void)find_group(run, request.group);
+        } else if (!is_group_of_last(run, request.group)) {
+            break;
         }
+        matches->hashes[count] = rf_placement_hash(placement, request.key.data, request.key.size);
+        matches->request_ids[count] = rf_load_le32(at + 8);
         at += RF_WIRE_HEADER_SIZE + payload_size;
+        matches->ends[count] = (size_t)(at - run->in);
         count++;
     }
-    return count;
+    matches->count = count;
 }
 
-static enum answer answer_match(struct run *run, const struct match *match)
+static enum answer reply_no_owner(struct run *run, uint32_t request_id)
 {
-    if (!has_ring(match->group)) {
-        return reply_not_found(run, &match->header, match->group);
-    }
-    struct rf_wire_owner owner = owner_of(rf_group_owner(match->group, match->hash));
-    size_t size = rf_wire_match_reply_encode(out_at(run), out_room(run), match->header.request_id,
-                                             match->group->version, &owner);
+    const struct rf_wire_header header = {.op = RF_WIRE_MATCH, .request_id = request_id};
+    return reply_not_found(run, &header, run->group);
+}
+
+/* A member that is too long to be encoded beforehand, or the end of the output. */
+static enum answer reply_owner(struct run *run, uint32_t request_id, uint16_t slot)
+{
+    struct rf_wire_owner owner = owner_of(run->group->by_slot[slot]);
+    size_t size = rf_wire_match_reply_encode(out_at(run), out_room(run), request_id,
+                                             run->group->version, &owner);
     return wrote(run, size, RF_WIRE_MATCH_REPLY_SIZE_MAX);
 }
 
-/* Answers the first request, a MATCH, and those that follow it as far as they are MATCHes too. */
+/* Returns how many were answered; less than all only without room. */
+static size_t reply_owners(struct run *run, const struct matches *matches)
+{
+    const struct rf_wire_owner_short *owners = run->group->owners;
+    const uint64_t version = run->group->version;
+    for (size_t i = 0; i < matches->count; i++) {
+        const struct rf_wire_owner_short *owner = &owners[matches->slots[i]];
+        if (RF_LIKELY(owner->size != 0 && out_room(run) >= RF_WIRE_MATCH_REPLY_SHORT_ROOM)) {
+            run->written +=
+                rf_wire_match_reply_short(out_at(run), matches->request_ids[i], version, owner);
+        } else if (reply_owner(run, matches->request_ids[i], matches->slots[i]) != ANSWERED) {
+            return i;
+        }
+    }
+    return matches->count;
+}
+
+static size_t reply_no_owners(struct run *run, const struct matches *matches)
+{
+    size_t i = 0;
+    while (i < matches->count && reply_no_owner(run, matches->request_ids[i]) == ANSWERED) {
+        i++;
+    }
+    return i;
+}
+
+/* Answers the first request, a MATCH, and those like it that follow. */
 static enum answer answer_matches(struct run *run, const struct request *first)
 {
-    struct match matches[RF_BINARY_MATCHES_MAX];
-    size_t count = parse_matches(run, matches);
-    if (count == 0) {
+    struct matches matches;
+    parse_matches(run, &matches);
+    if (matches.count == 0) {
         struct rf_error err = {0};
         struct rf_wire_match_request request;
         int code = rf_wire_match_request_decode(first->payload, first->header.payload_size,
@@ -192,19 +244,28 @@ static enum answer answer_matches(struct run *run, const struct request *first)
         RF_ASSERT(code < 0);
         return reply_refused(run, &first->header, code, &err);
     }
-    enum answer answer = ANSWERED;
-    size_t answered = 0;
-    while (answered < count) {
-        answer = answer_match(run, &matches[answered]);
-        if (answer != ANSWERED) {
-            break;
-        }
-        run->consumed += RF_WIRE_HEADER_SIZE + matches[answered].header.payload_size;
-        answered++;
+    size_t answered;
+    if (has_ring(run->group)) {
+        rf_ring_owner_batch(run->group->ring, matches.hashes, matches.count, matches.slots);
+        answered = reply_owners(run, &matches);
+    } else {
+        answered = reply_no_owners(run, &matches);
     }
-    rf_counter_add(&run->context->counters->requests_match, answered);
-    rf_counter_add(&run->context->counters->keys_matched, answered);
-    return answer;
+    if (answered > 0) {
+        run->consumed = matches.ends[answered - 1];
+        rf_counter_add(&run->context->counters->requests_match, answered);
+        rf_counter_add(&run->context->counters->keys_matched, answered);
+    }
+    return answered == matches.count ? ANSWERED : NO_ROOM;
+}
+
+static int add_owner(struct rf_wire_list *list, const struct rf_group *group, uint16_t slot)
+{
+    if (RF_LIKELY(group->owners[slot].size != 0)) {
+        return rf_wire_owners_reply_add_short(list, &group->owners[slot]);
+    }
+    struct rf_wire_owner owner = owner_of(group->by_slot[slot]);
+    return rf_wire_owners_reply_add(list, &owner);
 }
 
 static enum answer answer_match_many(struct run *run, const struct request *request)
@@ -236,8 +297,7 @@ static enum answer answer_match_many(struct run *run, const struct request *requ
         }
         rf_ring_owner_batch(group->ring, hashes, count, slots);
         for (size_t i = 0; code == 0 && i < count; i++) {
-            struct rf_wire_owner owner = owner_of(group->by_slot[slots[i]]);
-            code = rf_wire_owners_reply_add(&list, &owner);
+            code = add_owner(&list, group, slots[i]);
         }
     }
     if (code < 0) {
@@ -269,8 +329,7 @@ static enum answer answer_owners(struct run *run, const struct request *request)
     code = rf_wire_owners_reply_begin(&list, out_at(run), out_room(run), RF_WIRE_OWNERS,
                                       request->header.request_id, group->version);
     for (size_t i = 0; code == 0 && i < count; i++) {
-        struct rf_wire_owner owner = owner_of(group->by_slot[slots[i]]);
-        code = rf_wire_owners_reply_add(&list, &owner);
+        code = add_owner(&list, group, slots[i]);
     }
     if (code < 0) {
         return no_room(run, need);

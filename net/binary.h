@@ -25,7 +25,7 @@ enum {
     RF_BINARY_NEED_MAX = RF_WIRE_REQUEST_SIZE_MAX,
     /* MATCH requests parsed, hashed and prefetched before the first of them is answered: enough
      * to hide the latency of memory, few enough to stay in registers' reach. */
-    RF_BINARY_MATCHES_MAX = 32,
+    RF_BINARY_MATCHES_MAX = 64,
 };
 
 struct rf_binary { /* zeroed: a new connection */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/random.h"
 #include "net/binary.h"
 #include "net/detect.h"
 #include "tests/support/sample_catalog.h"
@@ -280,6 +281,47 @@ static void binary_match_without_an_owner_is_not_found(void **state)
         assert_int_equal(replies.status, RF_BINARY_MORE);
         assert_int_equal(rf_counter_get(&counters.replies_not_found), 1);
     }
+}
+
+/* Runs of equal names, of all sizes: short owners and long ones, groups that share a beginning,
+ * more than are answered at once. */
+static void binary_runs_of_matches_answer_each_from_its_group(void **state)
+{
+    (void)state;
+    static const char *const groups[] = {"web", "big", "web", "wex", "gone"};
+    enum { COUNT = 1000 };
+    const char *names[COUNT];
+    char keys[COUNT][16];
+    struct rf_random random = {7};
+    stream_start();
+    for (size_t i = 0; i < COUNT;) {
+        const char *name = groups[rf_random_below(&random, sizeof(groups) / sizeof(groups[0]))];
+        size_t run = 1 + rf_random_below(&random, 2 * RF_BINARY_MATCHES_MAX + 10);
+        for (; run > 0 && i < COUNT; run--, i++) {
+            names[i] = name;
+            snprintf(keys[i], sizeof(keys[i]), "key-%zu", i);
+            add_match(name, keys[i]);
+        }
+    }
+    converse_whole();
+    size_t at = 0;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct rf_wire_header header;
+        struct rf_wire_match_reply reply;
+        const uint8_t *payload = next_reply(&at, &header);
+        assert_int_equal(header.request_id, i);
+        assert_int_equal(header.op, RF_WIRE_MATCH);
+        const struct rf_group *group = group_named(names[i]);
+        if (group == NULL || group->ring == NULL) {
+            assert_int_equal(header.status, RF_WIRE_NOT_FOUND);
+            continue;
+        }
+        assert_int_equal(header.status, RF_WIRE_OK);
+        assert_int_equal(rf_wire_match_reply_decode(payload, header.payload_size, &reply, NULL), 0);
+        assert_owner(&reply.owner, owner_named(names[i], keys[i]));
+    }
+    assert_int_equal(at, replies.size);
+    assert_int_equal(rf_counter_get(&counters.requests_match), COUNT);
 }
 
 static void binary_match_many_answers_keys_in_their_order(void **state)
@@ -716,6 +758,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(binary_match_names_the_owner_and_the_group_version),
         cmocka_unit_test(binary_match_without_an_owner_is_not_found),
+        cmocka_unit_test(binary_runs_of_matches_answer_each_from_its_group),
         cmocka_unit_test(binary_match_many_answers_keys_in_their_order),
         cmocka_unit_test(binary_owners_are_distinct_and_begin_with_the_owner),
         cmocka_unit_test(binary_members_come_in_pages_and_all_of_them),

@@ -581,6 +581,49 @@ static void wire_encoders_stop_at_the_end_of_their_buffer(void **state)
     }
 }
 
+/* Every size of id and address around what fits, and the greatest. */
+static void wire_owner_encoded_beforehand_makes_the_same_replies(void **state)
+{
+    (void)state;
+    char long_text[RF_NAME_SIZE_MAX + 1];
+    memset(long_text, 'a', RF_NAME_SIZE_MAX);
+    long_text[RF_NAME_SIZE_MAX] = '\0';
+    for (size_t id_size = 1; id_size <= RF_NAME_SIZE_MAX; id_size++) {
+        for (size_t addr_size = 1; addr_size <= 70; addr_size++) {
+            const char *id = long_text + RF_NAME_SIZE_MAX - id_size;
+            const char *addr = long_text + RF_NAME_SIZE_MAX - addr_size;
+            const struct rf_wire_owner owner = {text(id), text(addr)};
+            struct rf_wire_owner_short encoded;
+            rf_wire_owner_short_init(&encoded, id, addr);
+            size_t encoded_size = 1 + id_size + addr_size;
+            if (encoded_size > RF_WIRE_OWNER_SHORT_SIZE_MAX) {
+                assert_int_equal(encoded.size, 0);
+                continue;
+            }
+            uint8_t frame[RF_WIRE_MATCH_REPLY_SIZE_MAX];
+            uint8_t frame_short[RF_WIRE_MATCH_REPLY_SHORT_ROOM];
+            size_t size = rf_wire_match_reply_encode(frame, sizeof(frame), 77, 88, &owner);
+            assert_int_equal(rf_wire_match_reply_short(frame_short, 77, 88, &encoded), size);
+            assert_memory_equal(frame_short, frame, size);
+
+            struct rf_wire_list list;
+            struct rf_wire_list list_short;
+            uint8_t many[128];
+            uint8_t many_short[128];
+            assert_int_equal(
+                rf_wire_owners_reply_begin(&list, many, sizeof(many), RF_WIRE_MATCH_MANY, 1, 2), 0);
+            assert_int_equal(rf_wire_owners_reply_begin(&list_short, many_short, sizeof(many_short),
+                                                        RF_WIRE_MATCH_MANY, 1, 2),
+                             0);
+            assert_int_equal(rf_wire_owners_reply_add(&list, &owner), 0);
+            assert_int_equal(rf_wire_owners_reply_add_short(&list_short, &encoded), 0);
+            size = rf_wire_list_end(&list, false);
+            assert_int_equal(rf_wire_list_end(&list_short, false), size);
+            assert_memory_equal(many_short, many, size);
+        }
+    }
+}
+
 static void wire_largest_messages_fit_their_frames(void **state)
 {
     (void)state;
@@ -685,6 +728,7 @@ int main(void)
         cmocka_unit_test(wire_replies_that_could_mislead_a_client_are_refused),
         cmocka_unit_test(wire_info_entries_of_unknown_type_can_be_skipped),
         cmocka_unit_test(wire_encoders_stop_at_the_end_of_their_buffer),
+        cmocka_unit_test(wire_owner_encoded_beforehand_makes_the_same_replies),
         cmocka_unit_test(wire_largest_messages_fit_their_frames),
         cmocka_unit_test(wire_error_texts_are_cut_at_their_limit),
         cmocka_unit_test(wire_statuses_and_codes_translate_both_ways),
