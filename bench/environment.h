@@ -38,7 +38,7 @@ struct bench_environment {
     bool is_optimized;     /* not a debug or sanitizer build */
     char governor[32];     /* of frequency scaling; "": there is none to be seen */
     char huge_pages[16];   /* transparent ones: "always", "madvise", "never"; "": unknown */
-    double load_average;   /* of the last minute, before the run */
+    double load_average;   /* of the last minute, before the run; below 0: unknown */
     double cpus_busy;      /* mean number of CPUs busy just before the run; below 0: not watched */
     double steal;          /* share of all CPU time during the run that the host took; below 0:
                               not known */
@@ -48,6 +48,10 @@ struct bench_environment {
      * puts its own text here. */
     char pinning[BENCH_PINNING_SIZE];
 };
+
+/* Copies `text`, cut to `size` - 1 bytes, with '?' for all but printable ASCII: for texts that go
+ * where not every byte may (JSON, SVG). Returns `ret_text`. */
+const char *bench_plain_text(const char *text, char *ret_text, size_t size);
 
 /*
  * Looks at the machine, then watches for `watch_ms` (0: not at all) how busy it is without us, and

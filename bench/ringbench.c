@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/environment.h"
 #include "bench/ring_baseline.h"
 #include "core/ring_inline.h"
 
@@ -361,49 +361,6 @@ static int measure_set(uint32_t members_count, uint32_t replicas, const struct p
 
 /* ---- output ---- */
 
-struct machine {
-    char cpu[128];
-    char kernel[128];
-    const char *compiler;
-    const char *form; /* of the line's search */
-};
-
-static void describe_cpu(char *ret_text, size_t size)
-{
-    (void)snprintf(ret_text, size, "unknown CPU");
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    if (file == NULL) {
-        return;
-    }
-    char line[256];
-    while (fgets(line, sizeof(line), file) != NULL) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
-            line[strcspn(line, "\n")] = '\0';
-            (void)snprintf(ret_text, size, "%s", colon + 2);
-            break;
-        }
-    }
-    (void)fclose(file); /* only read */
-}
-
-static void describe_machine(struct machine *machine)
-{
-    struct utsname names;
-    describe_cpu(machine->cpu, sizeof(machine->cpu));
-    (void)snprintf(machine->kernel, sizeof(machine->kernel), "unknown kernel");
-    if (uname(&names) == 0) {
-        (void)snprintf(machine->kernel, sizeof(machine->kernel), "%.32s %.80s", names.sysname,
-                       names.release);
-    }
-#if defined(__clang__)
-    machine->compiler = "clang " __clang_version__;
-#else
-    machine->compiler = "gcc " __VERSION__;
-#endif
-    machine->form = rf_ring_form_name(rf_ring_form_best());
-}
-
 static void print_number(double value, int decimals)
 {
     if (isnan(value)) {
@@ -413,10 +370,10 @@ static void print_number(double value, int decimals)
     }
 }
 
-static void print_heading(const struct machine *machine)
+static void print_heading(const struct bench_environment *env)
 {
-    (void)printf("%s, %s, %s, lines searched by %s\n", machine->cpu, machine->kernel,
-                 machine->compiler, machine->form);
+    bench_environment_print(env, stdout);
+    (void)printf("search   of lines by %s\n\n", rf_ring_form_name(rf_ring_form_best()));
     (void)printf("%-13s %-7s %9s %9s %9s %9s %9s %9s %9s\n", "members x", "method", "ns/lookup",
                  "ns/batch", "bytes per", "build", "add one", "memcpy", "share max");
     (void)printf("%-13s %-7s %9s %9s %9s %9s %9s %9s %9s\n", "replicas", "", "", "", "point", "ms",
@@ -469,11 +426,11 @@ static int append_results(json_t *array, uint32_t members, uint32_t replicas,
     return 0;
 }
 
-static int print_json(json_t *array, const struct machine *machine)
+static int print_json(json_t *array, const struct bench_environment *env)
 {
-    json_t *root = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}, s:O}", "version", RF_VERSION, "machine",
-                             "cpu", machine->cpu, "kernel", machine->kernel, "compiler",
-                             machine->compiler, "form", machine->form, "results", array);
+    json_t *root = json_pack("{s:s, s:o, s:s, s:O}", "version", RF_VERSION, "environment",
+                             bench_environment_json(env), "form",
+                             rf_ring_form_name(rf_ring_form_best()), "results", array);
     int code =
         root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(root);
@@ -482,14 +439,14 @@ static int print_json(json_t *array, const struct machine *machine)
 
 static int measure_all(const struct plan *plan, bool is_json, struct rf_error *err)
 {
-    struct machine machine;
-    describe_machine(&machine);
+    struct bench_environment env;
+    bench_environment_begin(&env, "", BENCH_WATCH_USUAL_MS);
     json_t *array = json_array();
     if (array == NULL) {
         return rf_error_set(err, -ENOMEM, "results: out of memory");
     }
     if (!is_json) {
-        print_heading(&machine);
+        print_heading(&env);
     }
     int code = 0;
     for (size_t i = 0; code == 0 && i < plan->sets_count; i++) {
@@ -502,7 +459,8 @@ static int measure_all(const struct plan *plan, bool is_json, struct rf_error *e
             code = rf_error_set(err, -ENOMEM, "results: out of memory");
         }
     }
-    if (code == 0 && is_json && print_json(array, &machine) < 0) {
+    bench_environment_end(&env, "");
+    if (code == 0 && is_json && print_json(array, &env) < 0) {
         code = rf_error_set(err, -EIO, "standard output: cannot write");
     }
     json_decref(array);
