@@ -34,6 +34,17 @@ static uint32_t used_slots(const struct rf_serf *serf)
     return count;
 }
 
+/*
+ * Ours, not serf's. Who merges this takes it as the time of a join (rule 20.3). Of a member that is
+ * leaving it is the time of its leave, and as a join it would make that very leave, still on its
+ * way there, look old: the member would then be seen to fail.
+ */
+static uint64_t status_ltime_told(const struct rf_member_entry *member)
+{
+    bool is_leaving = member->status == RF_SERF_LEAVING && member->status_ltime > 0;
+    return member->status_ltime - is_leaving;
+}
+
 static int pack_state(const struct rf_serf *serf, struct rf_packer *packer)
 {
     struct rf_serf_push_pull_writer writer;
@@ -49,7 +60,7 @@ static int pack_state(const struct rf_serf *serf, struct rf_packer *packer)
     rf_serf_push_pull_status_ltimes(&writer, (uint32_t)serf->members.count);
     for (size_t i = 0; i < serf->members.count; i++) {
         const struct rf_member_entry *member = serf->members_list[i];
-        rf_serf_push_pull_status_ltime(&writer, member->link.name, member->status_ltime);
+        rf_serf_push_pull_status_ltime(&writer, member->link.name, status_ltime_told(member));
     }
     return rf_serf_push_pull_end(&writer);
 }

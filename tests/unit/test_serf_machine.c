@@ -509,6 +509,26 @@ static void nobody_answering_a_contest_means_that_our_name_is_lost(void **state)
     assert_int_equal(drain(RF_OUTPUT_NAME_LOST), 1);
 }
 
+/* The other takes a status time for that of a join: 7 would make the leave of time 7 look old. */
+static void a_push_pull_does_not_outrun_a_leave_that_is_on_its_way(void **state)
+{
+    (void)state;
+    static const uint8_t told[] = {0xa1, 'a', 6};
+    hear_alive("a", 1);
+    hear_intent(true, "a", 7);
+    assert_int_equal(status("a"), RF_SERF_LEAVING);
+    const struct rf_address peer = address_of("a");
+    uint64_t join_id;
+    assert_int_equal(rf_serf_join(serf, now_ns, &peer, 1, &join_id, NULL), 0);
+    struct rf_output output;
+    bool is_told = false;
+    while (rf_serf_next(serf, &output)) {
+        is_told = is_told || (output.type == RF_OUTPUT_EXCHANGE &&
+                              memmem(output.bytes, output.bytes_size, told, sizeof(told)) != NULL);
+    }
+    assert_true(is_told);
+}
+
 static void leaving_refuses_what_no_longer_makes_sense(void **state)
 {
     (void)state;
@@ -546,6 +566,7 @@ int main(void)
         CASE(members_that_failed_are_reaped_after_a_day),
         CASE(failed_members_are_called_again),
         CASE(nobody_answering_a_contest_means_that_our_name_is_lost),
+        CASE(a_push_pull_does_not_outrun_a_leave_that_is_on_its_way),
         CASE(leaving_refuses_what_no_longer_makes_sense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
