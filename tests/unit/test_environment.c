@@ -171,7 +171,7 @@ static void an_empty_root_leaves_things_unknown_and_warns_of_none(void **state)
 static void files_of_nonsense_are_as_if_they_were_not_there(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "\n", ":", "cpu", "cpu 1 2", "[", "0::/", "x\n:\n0::"};
+    static const char *const texts[] = {"", "\n", ":", "cpu", "cpu 1 2", "[", "::/", "x\n:\n0::"};
     static const char *const names[] = {
         "/proc/cpuinfo",     "/proc/loadavg", "/sys/kernel/mm/transparent_hugepage/enabled",
         "/proc/self/cgroup", "/proc/stat",    "/sys/fs/cgroup/cpu.max"};
