@@ -338,7 +338,7 @@ static inline size_t rf_wire_match_reply_encode(uint8_t *out, size_t out_size, u
 
 /* An owner as the replies to MATCH have it: the size of its id in a byte, id, addr. */
 struct rf_wire_owner_short {
-    uint16_t size;                               /* of bytes; 0: it does not fit */
+    _Alignas(64) uint16_t size;                  /* of bytes; 0: it does not fit */
     uint8_t bytes[RF_WIRE_OWNER_SHORT_SIZE_MAX]; /* zeros from `size` on */
 };
 
