@@ -97,7 +97,8 @@ void rf_ring_prefetch(const struct rf_ring *ring, uint64_t hash);
 /*
  * The first `count` distinct members at and after `hash`, the owner first. Returns how many there
  * are: `count`, or the number of members if that is less.
- * Cost: the points walked over: all, if a member that is wanted has few of them.
+ * Cost: at most 64 points for each that is wanted are walked over; who has not been met by then is
+ *       found by hashing its points again, which are few. From 1024 such members on, all points.
  */
 size_t rf_ring_owners(const struct rf_ring *ring, uint64_t hash, size_t count, uint16_t *ret_slots);
 

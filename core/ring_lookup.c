@@ -18,7 +18,6 @@ enum {
      * level: of 8 to 64, the last was fastest on a ring larger than the caches and no slower on
      * others. */
     BATCH_AHEAD = 64,
-    OWNERS_BY_SCAN_MAX = 32, /* distinct members found by comparing with all before */
 };
 
 /* ---- exact ---- */
@@ -136,43 +135,6 @@ void rf_ring_owner_batch(const struct rf_ring *ring, const uint64_t *hashes, siz
     }
 #endif
     batch_scalar(ring, hashes, count, ret_slots);
-}
-
-static bool is_among(uint16_t slot, const uint16_t *slots, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (slots[i] == slot) {
-            return true;
-        }
-    }
-    return false;
-}
-
-size_t rf_ring_owners(const struct rf_ring *ring, uint64_t hash, size_t count, uint16_t *ret_slots)
-{
-    if (count > ring->members_count) {
-        count = ring->members_count;
-    }
-    /* A bit for each slot, 8 KiB at most; a few members are compared instead. */
-    uint64_t seen[RF_RING_SLOTS_MAX / 64 + 1];
-    bool has_seen = count > OWNERS_BY_SCAN_MAX;
-    if (has_seen) {
-        memset(seen, 0, (ring->slots_count / 64 + 1) * sizeof(seen[0]));
-    }
-    size_t found = 0;
-    for (size_t at = rf_ring_first_point(ring, hash); found < count; at++) {
-        at = at < ring->points_count ? at : 0;
-        uint16_t slot = ring->slots[at];
-        uint64_t bit = (uint64_t)1 << slot % 64;
-        if (has_seen ? (seen[slot / 64] & bit) != 0 : is_among(slot, ret_slots, found)) {
-            continue;
-        }
-        if (has_seen) {
-            seen[slot / 64] |= bit;
-        }
-        ret_slots[found++] = slot; /* ends: every member has a point */
-    }
-    return found;
 }
 
 /* ---- forms ---- */

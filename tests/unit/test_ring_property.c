@@ -17,7 +17,7 @@
 #include "core/ring_inline.h"
 #include "tests/support/ring_reference.h"
 
-enum { ID_SIZE = 24, OWNERS_MAX = 48, BATCH = 512 };
+enum { ID_SIZE = 24, OWNERS_MAX = 128, BATCH = 512 };
 
 static struct rf_random random_state;
 
@@ -267,6 +267,30 @@ static void shuffle(struct set *set)
     }
 }
 
+/* A few members have nearly all points, so that the others are not met on a walk of any length. */
+static void ring_owners_of_uneven_weights_are_those_of_the_sorted_array(void **state)
+{
+    (void)state;
+    for (int placement = RF_PLACEMENT_V1; placement <= RF_PLACEMENT_CRC32; placement++) {
+        for (size_t heavy = 1; heavy <= 4; heavy++) {
+            struct set set = set_new(OWNERS_MAX);
+            for (size_t i = 0; i < OWNERS_MAX; i++) {
+                set_add_random(&set, i, i < heavy ? 1 : 40);
+                if (i < heavy) {
+                    set.members[i].replicas = 60000;
+                }
+            }
+            struct rf_ring *ring = build((enum rf_placement)placement, &set);
+            struct reference reference =
+                reference_new((enum rf_placement)placement, set.members, set.count);
+            check_owners(ring, &reference, 40);
+            reference_free(&reference);
+            rf_ring_free(ring);
+            set_free(&set);
+        }
+    }
+}
+
 static void ring_does_not_depend_on_the_order_of_arrival(void **state)
 {
     (void)state;
@@ -469,6 +493,7 @@ int main(void)
         cmocka_unit_test(ring_of_any_random_set_answers_as_the_sorted_array),
         cmocka_unit_test(ring_of_a_million_points_answers_as_the_sorted_array),
         cmocka_unit_test(ring_of_points_in_one_place_answers_as_the_sorted_array),
+        cmocka_unit_test(ring_owners_of_uneven_weights_are_those_of_the_sorted_array),
         cmocka_unit_test(ring_does_not_depend_on_the_order_of_arrival),
         cmocka_unit_test(ring_of_any_history_equals_the_ring_built_at_once),
         cmocka_unit_test(ring_change_moves_keys_only_to_or_from_the_changed_member),
