@@ -199,6 +199,18 @@ static void intake_tells_a_reason_once_and_a_new_one_again(void **state)
     assert_int_equal(fixture->lines_count, 3);
 }
 
+static void intake_does_not_let_others_fill_the_log(void **state)
+{
+    struct fixture *fixture = *state;
+    char replicas[16];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(replicas, sizeof(replicas), "x%d", i);
+        see(fixture, (struct node){"a", "web", "10.0.0.1:80", replicas, RF_MEMBER_ALIVE});
+    }
+    assert_in_range(fixture->lines_count, 1, 2 * RF_INTAKE_LINES_MAX); /* a minute may pass */
+    assert_int_equal(rf_counter_get(&fixture->intake.counters.members_refused), 1000);
+}
+
 static void intake_drops_a_member_whose_tags_turn_absurd(void **state)
 {
     struct fixture *fixture = *state;
@@ -256,6 +268,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(intake_tells_a_reason_once_and_a_new_one_again, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(intake_does_not_let_others_fill_the_log, setup, teardown),
         cmocka_unit_test_setup_teardown(intake_drops_a_member_whose_tags_turn_absurd, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(intake_caps_replicas_and_tells_it_once, setup, teardown),

@@ -3,21 +3,35 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <xxhash.h>
 
 #include "core/text.h"
 
 RF_COUNTERS_INFO(rf_intake_counters_info, RF_INTAKE_COUNTERS);
 
-/* Whether this reason is new for this member. */
+static bool may_log(struct rf_intake *intake)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+    uint64_t minute = (uint64_t)now.tv_sec / 60;
+    if (minute != intake->minute) {
+        intake->minute = minute;
+        intake->lines_count = 0;
+    }
+    return intake->lines_count < RF_INTAKE_LINES_MAX;
+}
+
+/* Whether this reason is new for this member, and a line about it is not too much. */
 static bool is_news(struct rf_intake *intake, const char *id, const char *reason)
 {
     uint64_t hash = XXH3_64bits_withSeed(reason, strlen(reason), XXH3_64bits(id, strlen(id)));
     uint64_t *told = &intake->told[hash % RF_INTAKE_TOLD_COUNT];
-    if (*told == hash) {
+    if (*told == hash || !may_log(intake)) {
         return false;
     }
     *told = hash;
+    intake->lines_count++;
     return true;
 }
 

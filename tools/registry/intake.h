@@ -22,6 +22,9 @@ enum {
     /* Remembered (member, reason) pairs that have been logged: 32 KiB. Where two fall on the same
      * place the later one wins, so at worst a line is logged again. */
     RF_INTAKE_TOLD_COUNT = 4096,
+    /* Lines a minute: reasons hold what others write, so they could be new every time. What is left
+     * out is told the next time that its member is announced. */
+    RF_INTAKE_LINES_MAX = 60,
 };
 
 /* X(kind, name, unit, meaning) */
@@ -43,6 +46,8 @@ struct rf_intake {
     struct rf_log log;
     struct rf_intake_counters counters;
     uint64_t told[RF_INTAKE_TOLD_COUNT];
+    uint64_t minute;      /* of the monotonic clock */
+    uint32_t lines_count; /* in it */
 };
 
 /*
