@@ -129,7 +129,11 @@ void rf_driver_log_notice(struct rf_gossip *gossip, const struct rf_output *outp
                       name, address);
         break;
     case RF_NOTICE_REFUTE:
-        rf_driver_log(gossip, RF_TOPIC_REFUTE, RF_LOG_INFO, "refuted text=\"%s\"", text);
+        rf_driver_log(
+            gossip, RF_TOPIC_REFUTE, RF_LOG_INFO,
+            "refuted name=%s text=\"others suspected this node, or took it for dead: it has "
+            "answered\"",
+            name);
         break;
     case RF_NOTICE_SUSPECT:
         rf_driver_log(gossip, RF_TOPIC_SUSPECT, RF_LOG_INFO, "suspect name=%s address=%s", name,

@@ -18,29 +18,15 @@ RF_COUNTERS_INFO(rf_gossip_counters_info, RF_GOSSIP_COUNTERS);
 
 static_assert((int)RF_GOSSIP_META_SIZE_MAX == (int)RF_META_SIZE_MAX, "one limit, two layers");
 static_assert((int)RF_GOSSIP_LABEL_SIZE_MAX == (int)RF_LABEL_SIZE_MAX, "one limit, two layers");
+static_assert((int)RF_GOSSIP_OWN_NAME_SIZE_MAX == (int)RF_SWIM_OWN_NAME_SIZE_MAX, "likewise");
 static_assert((int)RF_GOSSIP_KEYS_MAX == (int)RF_KEYS_MAX, "one limit, two layers");
 
 /* ---- configuration ---- */
 
-static int name_check(const char *name, struct rf_error *err)
+int rf_gossip_name_check(const char *name, struct rf_error *err)
 {
-    static const char allowed[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-";
-    char quoted[RF_QUOTE_SIZE];
-    if (name == NULL || name[0] == '\0') {
-        return rf_error_set(err, -EINVAL, "gossip: no node name, expected 1..%d of A-Z a-z 0-9 . -",
-                            RF_GOSSIP_OWN_NAME_SIZE_MAX);
-    }
-    if (strlen(name) > RF_GOSSIP_OWN_NAME_SIZE_MAX) {
-        return rf_error_set(err, -EINVAL, "gossip: node name %s: %zu bytes, allowed 1..%d",
-                            rf_text_quote(name, quoted), strlen(name), RF_GOSSIP_OWN_NAME_SIZE_MAX);
-    }
-    if (name[strspn(name, allowed)] != '\0') {
-        return rf_error_set(err, -EINVAL,
-                            "gossip: node name %s: other characters than A-Z a-z 0-9 . -",
-                            rf_text_quote(name, quoted));
-    }
-    return 0;
+    int code = rf_swim_name_check(name, err);
+    return code < 0 ? rf_error_prefix(err, code, "gossip") : 0;
 }
 
 int rf_driver_tags_encode(const struct rf_gossip_tag *tags, size_t tags_count,
@@ -285,7 +271,7 @@ static int start(struct rf_gossip *gossip, const struct rf_gossip_config *config
                  struct rf_error *err)
 {
     uint8_t meta[RF_META_SIZE_MAX];
-    int code = name_check(config->name, err);
+    int code = rf_gossip_name_check(config->name, err);
     if (code < 0) {
         return code;
     }

@@ -72,6 +72,9 @@ struct rf_gossip_config {
     bool has_consumer; /* events are queued for rf_gossip_event_next; else they are not made */
 };
 
+/* Whether a node of ours may have this name. Errors: -EINVAL, the text says why not. */
+RF_NODISCARD int rf_gossip_name_check(const char *name, struct rf_error *err);
+
 struct rf_gossip; /* private to the driver */
 
 /*

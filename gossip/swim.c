@@ -4,18 +4,18 @@
  */
 #include "gossip/swim.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/assert.h"
+#include "core/text.h"
 #include "gossip/swim_private.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
 enum {
-    OWN_NAME_SIZE_MAX = 128, /* what Go peers that validate names accept */
-    OVERHEAD_MAX = 512,      /* of the longest label and encryption: 302 */
+    OVERHEAD_MAX = 512, /* of the longest label and encryption: 302 */
     SUSPICION_MULT_MAX = 1000,
 };
 
@@ -66,20 +66,22 @@ void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile pro
     config->queue_max = RF_SWIM_NODES_MAX;
 }
 
-static int check_name(const char *name, struct rf_error *err)
+int rf_swim_name_check(const char *name, struct rf_error *err)
 {
-    size_t size = name == NULL ? 0 : strnlen(name, OWN_NAME_SIZE_MAX + 1);
-    if (size < 1 || size > OWN_NAME_SIZE_MAX) {
-        return rf_error_set(err, -EINVAL, "node name '%.*s': allowed are 1..%d characters",
-                            OWN_NAME_SIZE_MAX, name == NULL ? "" : name, OWN_NAME_SIZE_MAX);
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-";
+    char quoted[RF_QUOTE_SIZE];
+    if (name == NULL || name[0] == '\0') {
+        return rf_error_set(err, -EINVAL, "no node name, expected 1..%d of A-Z a-z 0-9 . -",
+                            RF_SWIM_OWN_NAME_SIZE_MAX);
     }
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)name[i];
-        if (c >= 128 || (!isalnum(c) && c != '.' && c != '-')) {
-            return rf_error_set(err, -EINVAL,
-                                "node name '%s': character %zu is not one of A-Z a-z 0-9 . -", name,
-                                i + 1);
-        }
+    if (strlen(name) > RF_SWIM_OWN_NAME_SIZE_MAX) {
+        return rf_error_set(err, -EINVAL, "node name %s: %zu bytes, allowed 1..%d",
+                            rf_text_quote(name, quoted), strlen(name), RF_SWIM_OWN_NAME_SIZE_MAX);
+    }
+    if (name[strspn(name, allowed)] != '\0') {
+        return rf_error_set(err, -EINVAL, "node name %s: other characters than A-Z a-z 0-9 . -",
+                            rf_text_quote(name, quoted));
     }
     return 0;
 }
@@ -122,7 +124,7 @@ static int check_timing(const struct rf_swim_config *config, struct rf_error *er
 
 static int check_config(const struct rf_swim_config *config, struct rf_error *err)
 {
-    int code = check_name(config->name, err);
+    int code = rf_swim_name_check(config->name, err);
     if (code < 0) {
         return code;
     }

@@ -34,12 +34,13 @@ enum {
     RF_SWIM_NODES_MAX = 65536,  /* default: a quarter of the members a registry remembers */
     RF_SWIM_RELAYS_MAX = 512,   /* indirect pings in flight: 3 helpers a probe, 500 ms each */
     RF_SWIM_EXCHANGES_MAX = 64, /* own streams in flight: joins, push/pull, TCP ping, reconnect */
-    RF_SWIM_GOSSIP_NODES_MAX = 32,  /* and indirect checks: the profiles have 3 or 4 */
-    RF_SWIM_PACKET_SIZE_MIN = 1024, /* an alive message with full metadata must fit */
-    RF_SWIM_PACKET_SIZE_MAX = 8192, /* of packets we fill; larger ones would be fragmented often */
-    RF_SWIM_DIRECT_SIZE_MAX = 9216, /* of a user message sent on its own */
-    RF_SWIM_USER_QUEUES = 3,        /* intents, queries, events of the machine above */
-    RF_SWIM_USER_QUEUE_MAX = 4096,  /* serf's MaxQueueDepth */
+    RF_SWIM_GOSSIP_NODES_MAX = 32,   /* and indirect checks: the profiles have 3 or 4 */
+    RF_SWIM_PACKET_SIZE_MIN = 1024,  /* an alive message with full metadata must fit */
+    RF_SWIM_PACKET_SIZE_MAX = 8192,  /* of packets we fill; larger ones would be fragmented often */
+    RF_SWIM_DIRECT_SIZE_MAX = 9216,  /* of a user message sent on its own */
+    RF_SWIM_OWN_NAME_SIZE_MAX = 128, /* what Go peers that validate names accept */
+    RF_SWIM_USER_QUEUES = 3,         /* intents, queries, events of the machine above */
+    RF_SWIM_USER_QUEUE_MAX = 4096,   /* serf's MaxQueueDepth */
 };
 
 enum rf_swim_profile {
@@ -75,6 +76,9 @@ struct rf_swim_config {
     size_t nodes_max;       /* more are not let in, and counted */
     size_t queue_max;       /* messages about nodes waiting to be gossiped */
 };
+
+/* Whether a node of ours may have this name. Errors: -EINVAL, the text says why not. */
+RF_NODISCARD int rf_swim_name_check(const char *name, struct rf_error *err);
 
 /* The profile's constants and the default limits; name, address and metadata stay empty. */
 void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile profile);

@@ -109,6 +109,8 @@ static void config_errors_name_the_option_and_what_is_allowed(void **state)
     name[sizeof(name) - 1] = '\0';
     assert_int_equal(parse(&config, &err, "-id", name, NULL), -EINVAL);
     assert_non_null(strstr(err.text, "129"));
+    assert_int_equal(parse(&config, &err, "-id", "a_b", NULL), -EINVAL);
+    assert_non_null(strstr(err.text, "-id: gossip: node name 'a_b': other characters"));
 }
 
 static void config_refuses_more_registries_than_the_limit(void **state)

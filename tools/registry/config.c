@@ -149,12 +149,11 @@ static int set_id(struct rf_registry_config *config, struct rf_error *err)
         default_id(config->bind, config->id);
         return 0;
     }
-    size_t size = strlen(values.id);
-    if (size > RF_GOSSIP_OWN_NAME_SIZE_MAX) {
-        return rf_error_set(err, -EINVAL, "option -id: %zu bytes, allowed 1..%d", size,
-                            RF_GOSSIP_OWN_NAME_SIZE_MAX);
+    int code = rf_gossip_name_check(values.id, err);
+    if (code < 0) {
+        return rf_error_prefix(err, code, "option -id");
     }
-    memcpy(config->id, values.id, size + 1);
+    memcpy(config->id, values.id, strlen(values.id) + 1);
     return 0;
 }
 
