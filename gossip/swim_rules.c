@@ -177,6 +177,8 @@ static struct rf_node *node_add(struct rf_swim *swim, const struct rf_alive *ali
         return NULL;
     }
     node->address = alive->address;
+    /* Even if memory runs out before the rest is taken: no other may stand in a push/pull. */
+    memcpy(node->vsn, alive->vsn, RF_VSN_SIZE);
     return node;
 }
 
