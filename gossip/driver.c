@@ -165,6 +165,7 @@ static void output_do(struct rf_gossip *gossip, uint64_t now_ns, const struct rf
         rf_driver_log_notice(gossip, output);
         break;
     case RF_OUTPUT_RESYNC:
+        rf_joiner_lost(&gossip->joiner, now_ns, gossip->serf);
         if (gossip->has_consumer) {
             event_put(gossip, NULL);
         }

@@ -239,6 +239,20 @@ void rf_joiner_result(struct rf_joiner *joiner, uint64_t now_ns, const struct rf
     }
 }
 
+void rf_joiner_lost(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf)
+{
+    for (size_t i = 0; i < joiner->seeds_count; i++) {
+        struct rf_seed *seed = &joiner->seeds[i];
+        if (seed->state == RF_SEED_JOINING) {
+            seed->state = RF_SEED_IDLE;
+            seed_failed(joiner, seed, "out of memory");
+        }
+    }
+    if (joiner->is_in_round) {
+        round_end(joiner, now_ns, serf);
+    }
+}
+
 uint64_t rf_joiner_deadline_ns(const struct rf_joiner *joiner)
 {
     /* A round under way is driven by its lookups and exchanges, which wake the thread. */

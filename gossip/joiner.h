@@ -76,6 +76,9 @@ void rf_joiner_tick(struct rf_joiner *joiner, uint64_t now_ns, struct rf_serf *s
 void rf_joiner_result(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf,
                       const struct rf_output *output);
 
+/* Results may have been lost for want of memory: gives up what still waits for one. */
+void rf_joiner_lost(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf);
+
 uint64_t rf_joiner_deadline_ns(const struct rf_joiner *joiner); /* UINT64_MAX: none */
 
 #endif
