@@ -13,7 +13,7 @@
 #include "gossip/member_list.h"
 
 enum {
-    EVENTS_MAX = 64,    /* of one epoll_wait */
+    EVENTS_MAX = 8, /* of one epoll_wait: each may be a push/pull, and time must have its turn */
     DATAGRAMS_MAX = 64, /* read in a row, then streams and time have their turn */
     ACCEPTS_MAX = 16,   /* likewise */
 };
@@ -404,6 +404,10 @@ static void time_passed(struct rf_gossip *gossip)
         listener_watch(gossip, EPOLLIN);
     }
     if (now_ns >= rf_serf_deadline_ns(gossip->serf)) {
+        udp_ready(gossip); /* an ack that waits in the socket is in time, however late we are */
+    }
+    now_ns = rf_driver_now_ns();
+    if (gossip->is_open && now_ns >= rf_serf_deadline_ns(gossip->serf)) {
         rf_serf_tick(gossip->serf, now_ns);
         rf_driver_outputs(gossip, now_ns);
     }
