@@ -151,11 +151,13 @@ static void rebroadcast(struct rf_serf *serf, size_t queue_index, struct rf_slic
     /* counted if dropped */
 }
 
+/* Only answers are relayed: anything else would be a message to our peers in our name. */
 static void on_relay(struct rf_serf *serf, const struct rf_serf_relay *relay)
 {
     serf->stats.relays_received++;
-    if (relay->dest.ip_size == 0 || relay->dest.port == 0 ||
-        relay->message.size > RF_QUERY_RESPONSE_SIZE_MAX) {
+    if (relay->dest.ip_size == 0 || relay->dest.port == 0 || relay->message.size == 0 ||
+        relay->message.size > RF_QUERY_RESPONSE_SIZE_MAX ||
+        relay->message.data[0] != RF_SERF_QUERY_RESPONSE) {
         serf->stats.serf_dropped_malformed++;
         return;
     }

@@ -135,6 +135,26 @@ static void answer_key_query(struct rf_serf *serf, const struct rf_serf_query *q
     respond(serf, query, 0, rf_packer_slice(&packer));
 }
 
+static bool changes_keys(const struct rf_serf_query *query)
+{
+    return rf_slice_equal_text(query->name, "_serf_install-key") ||
+           rf_slice_equal_text(query->name, "_serf_use-key") ||
+           rf_slice_equal_text(query->name, "_serf_remove-key");
+}
+
+/* Queries that end a Go peer, which looks at the first byte of what is empty. */
+static bool is_deadly(const struct rf_serf_query *query)
+{
+    struct rf_cursor cursor = rf_cursor_array(query->filters);
+    struct rf_slice filter;
+    while (rf_cursor_next_raw(&cursor, &filter)) {
+        if (filter.size == 0) {
+            return true;
+        }
+    }
+    return query->payload.size == 0 && changes_keys(query);
+}
+
 /* Queries with other names are the application's. We have none that answers, so silence is right.
  */
 static void deliver(struct rf_serf *serf, const struct rf_serf_query *query)
@@ -143,9 +163,7 @@ static void deliver(struct rf_serf *serf, const struct rf_serf_query *query)
         answer_conflict(serf, query);
     } else if (rf_slice_equal_text(query->name, "_serf_list-keys")) {
         answer_key_query(serf, query, true);
-    } else if (rf_slice_equal_text(query->name, "_serf_install-key") ||
-               rf_slice_equal_text(query->name, "_serf_use-key") ||
-               rf_slice_equal_text(query->name, "_serf_remove-key")) {
+    } else if (changes_keys(query)) {
         answer_key_query(serf, query, false);
     }
 }
@@ -154,6 +172,10 @@ static void deliver(struct rf_serf *serf, const struct rf_serf_query *query)
 void rf_serf_on_query(struct rf_serf *serf, const struct rf_serf_query *query,
                       struct rf_slice bytes)
 {
+    if (is_deadly(query)) { /* so we must not pass it on */
+        serf->stats.serf_dropped_malformed++;
+        return;
+    }
     if (!rf_serf_query_new(serf, query->ltime, query->id)) {
         return;
     }

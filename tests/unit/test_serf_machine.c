@@ -413,11 +413,44 @@ static void a_query_for_others_is_only_passed_on(void **state)
     assert_int_equal(serf->stats.queries_matched, 0);
 }
 
+static void queries_that_end_go_peers_are_not_passed_on(void **state)
+{
+    (void)state;
+    static const uint8_t empty_raw[] = {0x91, 0xa0};
+    static const uint8_t nil[] = {0x92, 0xa2, 0, 0x90, 0xc0};
+    struct rf_serf_query_response response;
+    struct rf_serf_query query = query_of("deploy", 1);
+    query.filters = rf_slice(empty_raw, sizeof(empty_raw));
+    (void)ask(&query, &response);
+    query.filters = rf_slice(nil, sizeof(nil));
+    (void)ask(&query, &response);
+    static const char *const names[] = {"_serf_install-key", "_serf_use-key", "_serf_remove-key"};
+    for (uint32_t i = 0; i < 3; i++) {
+        query = query_of(names[i], 2 + i);
+        assert_int_equal(ask(&query, &response), 0);
+    }
+    assert_int_equal(queued(RF_QUEUE_QUERIES), 0);
+    assert_int_equal(serf->stats.serf_dropped_malformed, 5);
+}
+
+static void only_answers_are_relayed(void **state)
+{
+    (void)state;
+    struct rf_serf_message message = {.type = RF_SERF_RELAY,
+                                      .relay = {.dest = address_of("q"),
+                                                .dest_name = rf_slice_text("q"),
+                                                .message = rf_slice_text("\x04query")}};
+    deliver(&message);
+    assert_int_equal(drain(RF_OUTPUT_PACKET), 0);
+    assert_int_equal(serf->stats.serf_dropped_malformed, 1);
+}
+
 static void key_queries_are_answered_that_there_is_no_keyring(void **state)
 {
     (void)state;
     struct rf_serf_query_response response;
     struct rf_serf_query query = query_of("_serf_install-key", 1);
+    query.payload = rf_slice_text("\x07\x81\xa3Key\xa1k");
     assert_int_equal(ask(&query, &response), 1);
     struct rf_serf_message message;
     assert_int_equal(rf_serf_message_decode(response.payload, &message), 0);
@@ -560,6 +593,8 @@ int main(void)
         CASE(queries_are_acked_on_request_and_passed_on_once),
         CASE(tag_filters_match_by_regular_expression_and_doubts_do_not),
         CASE(a_query_for_others_is_only_passed_on),
+        CASE(queries_that_end_go_peers_are_not_passed_on),
+        CASE(only_answers_are_relayed),
         CASE(key_queries_are_answered_that_there_is_no_keyring),
         CASE(conflict_queries_are_answered_with_the_member),
         CASE(a_relay_is_sent_on_to_its_destination),
