@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/text.h"
+
 enum { LINE_SIZE = 1024 }; /* longer lines are cut: a name and an address of 255 bytes each fit */
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -22,6 +24,7 @@ void rf_log(const struct rf_log *log, enum rf_log_level level, const char *forma
     va_start(args, format);
     (void)vsnprintf(line, sizeof(line), format, args); /* a cut line is still a line */
     va_end(args);
+    rf_text_clean(line); /* others' texts may be in it, and must not make lines of their own */
     log->write(log->context, level, line);
 }
 

@@ -19,6 +19,13 @@ bool rf_text_is_clean(const char *text)
     return true;
 }
 
+void rf_text_clean(char *text)
+{
+    for (char *c = text; *c != '\0'; c++) {
+        *c = is_control((unsigned char)*c) ? '?' : *c;
+    }
+}
+
 const char *rf_text_quote(const char *text, char quoted[RF_QUOTE_SIZE])
 {
     static const char end[] = "...'";

@@ -15,6 +15,9 @@ enum {
 /* Whether there are no bytes below 0x20 and no 0x7f: nothing that could forge a line of a log. */
 bool rf_text_is_clean(const char *text);
 
+/* Makes it so: replaces such bytes by '?'. */
+void rf_text_clean(char *text);
+
 /*
  * Puts `text` between single quotes into `quoted`: control characters and the quote and backslash
  * become \xNN, and what does not fit becomes "...". Returns `quoted`. NULL gives "(none)".
