@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/assert.h"
+#include "core/text.h"
 #include "gossip/serf_private.h"
 
 /* ---- our state (rule 20) ---- */
@@ -271,6 +272,7 @@ static bool accept_push_pull(struct rf_serf *serf, const struct rf_stream_messag
     int code = make_push_pull(serf, message->push_pull.header.join, &bytes, &size);
     struct rf_error err = {0};
     if (merge(serf, message, &err) < 0) {
+        rf_text_clean(err.text); /* it names a node */
         rf_serf_notice(serf, RF_NOTICE_PUSH_PULL_FAIL, rf_slice(NULL, 0), NULL, err.text);
     }
     return code == 0 && set_reply(serf, bytes, size, ret_reply, ret_reply_size);
@@ -390,6 +392,7 @@ static void exchange_done(struct rf_serf *serf, uint64_t exchange_id, int code, 
     } else {
         (void)rf_error_set(&err, code, "%s", text != NULL ? text : rf_strerror(code));
     }
+    rf_text_clean(err.text); /* it may hold what the peer has written */
     push_pull_done(serf, &exchange, code, code == 0 ? NULL : err.text);
 }
 

@@ -527,6 +527,27 @@ static void failed_members_are_called_again(void **state)
     assert_int_equal(serf->stats.reconnects, 1);
 }
 
+static void what_a_peer_says_makes_no_line_of_its_own(void **state)
+{
+    (void)state;
+    struct rf_address address = address_of("a");
+    uint64_t join_id;
+    assert_int_equal(rf_serf_join(serf, now_ns, &address, 1, &join_id, NULL), 0);
+    struct rf_output output = {0};
+    while (output.type != RF_OUTPUT_EXCHANGE) {
+        assert_true(rf_serf_next(serf, &output));
+    }
+    uint64_t exchange_id = output.exchange_id;
+    (void)drain(RF_OUTPUT_PACKET);
+    const struct rf_stream_message reply = {.type = RF_MESSAGE_ERR,
+                                            .err.error = rf_slice_text("no\nerror: forged")};
+    rf_serf_exchange_done(serf, now_ns, exchange_id, 0, NULL, &reply);
+    while (output.type != RF_OUTPUT_JOIN_RESULT) {
+        assert_true(rf_serf_next(serf, &output));
+    }
+    assert_string_equal(output.text, "the peer answered: no?error: forged");
+}
+
 static void nobody_answering_a_contest_means_that_our_name_is_lost(void **state)
 {
     (void)state;
@@ -600,6 +621,7 @@ int main(void)
         CASE(a_relay_is_sent_on_to_its_destination),
         CASE(members_that_failed_are_reaped_after_a_day),
         CASE(failed_members_are_called_again),
+        CASE(what_a_peer_says_makes_no_line_of_its_own),
         CASE(nobody_answering_a_contest_means_that_our_name_is_lost),
         CASE(a_push_pull_does_not_outrun_a_leave_that_is_on_its_way),
         CASE(leaving_refuses_what_no_longer_makes_sense),
