@@ -241,7 +241,7 @@ static enum answer answer_matches(struct run *run, const struct request *first)
         struct rf_wire_match_request request;
         int code = rf_wire_match_request_decode(first->payload, first->header.payload_size,
                                                 &request, &err);
-        RF_ASSERT(code < 0);
+        RF_ASSERT(code == RF_EMALFORMED); /* so it ends the connection, or would be read for ever */
         return reply_refused(run, &first->header, code, &err);
     }
     size_t answered;

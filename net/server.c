@@ -214,6 +214,10 @@ static int start_workers(struct rf_server *server, const struct rf_server_config
         worker_config.index = i;
         worker_config.listener_fd = server->listener_fds[i];
         int code = rf_worker_start(&server->workers[i], &worker_config, err);
+        if (code == -EMFILE || code == -ENFILE) {
+            struct rf_error before = err == NULL ? (struct rf_error){0} : *err;
+            return rf_error_set(err, code, "%s; raise the limit of open files", before.text);
+        }
         if (code < 0) {
             return code;
         }

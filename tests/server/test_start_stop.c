@@ -8,11 +8,14 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -232,6 +235,42 @@ static void server_refuses_bad_addresses_and_says_why(void **state)
     server.config.connections_max = 0;
 }
 
+static unsigned descriptors_count(void)
+{
+    unsigned count = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        count += fcntl(fd, F_GETFD) >= 0;
+    }
+    return count;
+}
+
+/* Wherever in its start the server runs out of descriptors. */
+static void server_that_cannot_start_whole_leaves_nothing_open(void **state)
+{
+    (void)state;
+    struct rf_error err;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    server.config.workers = 4;
+    unsigned before = descriptors_count();
+    unsigned failed_count = 0;
+    int code = -EMFILE;
+    for (unsigned more = 0; code == -EMFILE && more < 64; more++) {
+        const struct rlimit short_limit = {.rlim_cur = before + more, .rlim_max = limit.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &short_limit), 0);
+        code = start_on("127.0.0.1:0", &err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        assert_int_equal(descriptors_count(), before);
+        if (code == -EMFILE && strstr(err.text, "worker") != NULL) {
+            assert_non_null(strstr(err.text, "raise the limit of open files"));
+            failed_count++;
+        }
+    }
+    server.config.workers = 1;
+    assert_int_equal(code, 0);
+    assert_in_range(failed_count, 4, 64); /* each worker was one that failed */
+}
+
 /* The first listener starts alone; it must share like the others all the same. */
 static void listeners_all_get_connections(void **state)
 {
@@ -376,6 +415,8 @@ int main(int argc, char **argv)
                                         start_default, end),
         cmocka_unit_test_setup_teardown(server_refuses_bad_addresses_and_says_why, start_default,
                                         end),
+        cmocka_unit_test_setup_teardown(server_that_cannot_start_whole_leaves_nothing_open,
+                                        start_default, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
