@@ -12,6 +12,8 @@
 #include "bench/result.h"
 #include "core/error.h"
 
+enum { BENCH_COMMAND_SIZE = 1024 }; /* of a command as it is shown; what is longer is cut */
+
 /* All borrowed. */
 struct bench_report {
     const char *command; /* as it was called, so that a reader can repeat it */
@@ -32,8 +34,8 @@ struct bench_ratio {
 /*
  * Finds the next pair to compare, from *position on (0 at first): each "registry" with the ceiling
  * of its engine and with each peer (any other name), where connections, depth, threads, keys of a
- * request, rate and spinning are equal. Returns false when there is none left. The throughput over
- * that of a ceiling is the result's own `ratio` where it has one.
+ * request, rate, spinning and the generator's engine are equal. Returns false when there is none
+ * left. The throughput over that of a ceiling is the result's own `ratio` where it has one.
  */
 bool bench_report_next_ratio(const struct bench_report *report, size_t *position,
                              struct bench_ratio *ret_ratio);
@@ -57,7 +59,8 @@ RF_NODISCARD int bench_report_table(const struct bench_report *report, FILE *out
 RF_NODISCARD int bench_report_json(const struct bench_report *report, FILE *out,
                                    struct rf_error *err);
 
-/* A line of names, then one for each result, with the fields of the JSON. Errors: -EIO. */
+/* A line of names, then one for each result, with the fields of the JSON; nothing at all
+ * without results. Errors: -EIO, -ENOMEM. */
 RF_NODISCARD int bench_report_csv(const struct bench_report *report, FILE *out,
                                   struct rf_error *err);
 
