@@ -66,7 +66,7 @@ typedef bool same_function(const struct bench_result *a, const struct bench_resu
 static bool is_same_latency_panel(const struct bench_result *a, const struct bench_result *b)
 {
     return a->connections == b->connections && a->depth == b->depth && a->threads == b->threads &&
-           memcmp(&a->rate, &b->rate, sizeof(a->rate)) == 0;
+           a->rate == b->rate;
 }
 
 /* Open loops have the throughput that was asked for, so there is nothing to show. */
@@ -260,8 +260,11 @@ static void put_vertical_axis(FILE *out, double left, const struct scale *scale,
                               format_function *format)
 {
     const bool is_long = scale->high / scale->low > 2000;
-    for (double tick = scale->low; tick < scale->high * 1.001; tick = nice_after(tick)) {
+    double next = scale->low;
+    while (next < scale->high * 1.001) {
+        const double tick = next;
         const double decade = log10(tick);
+        next = nice_after(tick);
         if (is_long && fabs(decade - round(decade)) > 0.01) {
             continue;
         }
@@ -538,16 +541,17 @@ int bench_plot_svg(const struct bench_report *report, FILE *out, struct rf_error
     const size_t legend_rows = (entries + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
     const double legend_top = MARGIN + 4 * LINE_HEIGHT;
     const double panels_top = legend_top + (double)legend_rows * LINE_HEIGHT;
-    const double height =
-        panels_top + (double)((panels + COLUMNS - 1) / COLUMNS) * PANEL_HEIGHT + MARGIN;
+    const size_t panel_rows = (panels + COLUMNS - 1) / COLUMNS;
+    const double height = panels_top + (double)panel_rows * PANEL_HEIGHT + MARGIN;
 
     put_head(out, report, height);
     size_t entry = 0;
     for (size_t i = 0; i < count; i++) {
         if (is_first(report, i, is_same_series)) {
+            const size_t row = entry / LEGEND_COLUMNS;
             put_legend_entry(out, &report->results[i], entry,
                              MARGIN + (double)(entry % LEGEND_COLUMNS) * LEGEND_WIDTH,
-                             legend_top + (double)(entry / LEGEND_COLUMNS) * LINE_HEIGHT);
+                             legend_top + (double)row * LINE_HEIGHT);
             entry++;
         }
     }
@@ -557,7 +561,8 @@ int bench_plot_svg(const struct bench_report *report, FILE *out, struct rf_error
             if (is_first(report, i,
                          is_latency ? is_same_latency_panel : is_same_throughput_panel)) {
                 const double left = MARGIN + (double)(panel % COLUMNS) * PANEL_WIDTH + AREA_LEFT;
-                const double top = panels_top + (double)(panel / COLUMNS) * PANEL_HEIGHT + AREA_TOP;
+                const size_t row = panel / COLUMNS;
+                const double top = panels_top + (double)row * PANEL_HEIGHT + AREA_TOP;
                 (is_latency ? put_latency_panel
                             : put_throughput_panel)(out, report, &report->results[i], left, top);
                 panel++;

@@ -18,8 +18,7 @@ static bool is_same_load(const struct bench_result *a, const struct bench_result
     /* Rates are as the user gave them, not computed: equal ones are equal to the bit. */
     return a->connections == b->connections && a->depth == b->depth && a->threads == b->threads &&
            a->keys_per_request == b->keys_per_request && a->busy_poll == b->busy_poll &&
-           memcmp(&a->rate, &b->rate, sizeof(a->rate)) == 0 &&
-           strcmp(a->client_engine, b->client_engine) == 0;
+           a->rate == b->rate && strcmp(a->client_engine, b->client_engine) == 0;
 }
 
 static bool is_same_engine(const struct bench_result *a, const struct bench_result *b)

@@ -93,7 +93,8 @@ static inline void bench_samples_record(struct bench_result *result, uint64_t ba
     }
 }
 
-/* As of a small `regbench compare`: four loads, five servers, one of them in an open loop too. */
+/* As of a small `regbench compare`: five servers under five loads, two of them in an open loop too.
+ */
 static inline void bench_samples_fill(struct bench_samples *samples)
 {
     static const struct {
