@@ -39,7 +39,17 @@
     X(TOTAL, replies_unsupported, "replies", "replies: unknown operation")                         \
     X(TOTAL, replies_unavailable, "replies", "replies: shutting down")                             \
     X(TOTAL, sends, "sends", "times that replies were handed to the kernel")                       \
-    X(TOTAL, batches, "batches", "batches of requests, one epoch section each")
+    X(TOTAL, batches, "batches", "batches of requests, one epoch section each")                    \
+    X(TOTAL, batches_of_0, "batches", "batches without a whole request")                           \
+    X(TOTAL, batches_of_1, "batches", "batches of 1 request")                                      \
+    X(TOTAL, batches_of_2, "batches", "batches of 2 and 3 requests")                               \
+    X(TOTAL, batches_of_4, "batches", "batches of 4 to 15 requests")                               \
+    X(TOTAL, batches_of_16, "batches", "batches of 16 to 63 requests")                             \
+    X(TOTAL, batches_of_64, "batches", "batches of 64 to 255 requests")                            \
+    X(TOTAL, batches_of_256, "batches", "batches of 256 requests or more")                         \
+    X(TOTAL, waits_blocked, "waits", "waits that gave up the core until there was something")      \
+    X(TOTAL, waits_spun, "waits", "waits that began by polling")                                   \
+    X(TOTAL, waits_spun_hit, "waits", "waits that found something by polling")
 
 RF_COUNTERS_STRUCT(rf_server_counters, RF_SERVER_COUNTERS);
 

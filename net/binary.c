@@ -20,6 +20,7 @@ struct run {
     uint8_t *out;
     size_t out_size;
     size_t written;
+    size_t answered;
     size_t need;
     struct rf_wire_bytes group_name; /* of the last request, into `in`; empty: none yet */
     const struct rf_group *group;    /* its group, or NULL */
@@ -253,6 +254,7 @@ static enum answer answer_matches(struct run *run, const struct request *first)
     }
     if (answered > 0) {
         run->consumed = matches.ends[answered - 1];
+        run->answered += answered;
         rf_counter_add(&run->context->counters->requests_match, answered);
         rf_counter_add(&run->context->counters->keys_matched, answered);
     }
@@ -519,6 +521,9 @@ static enum answer answer_one(struct run *run, const struct request *request)
     } else {
         answer = answer_unknown(run, request);
     }
+    if (answer == ANSWERED) {
+        run->answered++;
+    }
     if (answer != NO_ROOM) {
         run->consumed += RF_WIRE_HEADER_SIZE + request->header.payload_size;
     }
@@ -602,7 +607,9 @@ enum rf_binary_status rf_binary_feed(struct rf_binary *binary,
     }
     RF_ASSERT(run.consumed <= in_size && run.written <= out_size);
     RF_ASSERT(status != RF_BINARY_ROOM || run.need > out_size - run.written); /* so it will help */
-    *ret_result = (struct rf_binary_result){
-        .consumed = run.consumed, .written = run.written, .need = run.need};
+    *ret_result = (struct rf_binary_result){.consumed = run.consumed,
+                                            .written = run.written,
+                                            .answered = run.answered,
+                                            .need = run.need};
     return status;
 }

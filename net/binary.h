@@ -51,6 +51,7 @@ enum rf_binary_status {
 struct rf_binary_result {
     size_t consumed; /* of the input */
     size_t written;  /* of the output, whole replies */
+    size_t answered; /* requests; a malformed one, which ends the connection, does not count */
     size_t need;     /* see the status; <= RF_BINARY_NEED_MAX, or <= RF_BINARY_ROOM_MAX */
 };
 

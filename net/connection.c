@@ -250,6 +250,7 @@ static size_t feed(struct rf_worker *worker, struct rf_connection *connection,
             rf_binary_feed(&connection->binary, context, data + consumed, size - consumed,
                            out->data + out->end, rf_buffer_room(out), &result);
         consumed += result.consumed;
+        worker->batch_answered += result.answered;
         out->end += (uint32_t)result.written;
         switch (status) {
         case RF_BINARY_MORE:
@@ -332,6 +333,23 @@ static void take(struct rf_worker *worker, struct rf_connection *connection,
     }
 }
 
+static void count_batch(struct rf_worker *worker)
+{
+    struct rf_server_counters *counters = &worker->counters;
+    const size_t answered = worker->batch_answered;
+    rf_counter_add(&counters->batches, 1);
+    rf_counter_add(answered == 0    ? &counters->batches_of_0
+                   : answered == 1  ? &counters->batches_of_1
+                   : answered < 4   ? &counters->batches_of_2
+                   : answered < 16  ? &counters->batches_of_4
+                   : answered < 64  ? &counters->batches_of_16
+                   : answered < 256 ? &counters->batches_of_64
+                                    : &counters->batches_of_256,
+                   1);
+    worker->round_answered += answered;
+    worker->batch_answered = 0;
+}
+
 /* Answers inside one epoch section: new bytes, or (data NULL) what was held while blocked. */
 static void answer(struct rf_worker *worker, struct rf_connection *connection, const uint8_t *data,
                    size_t size)
@@ -342,13 +360,13 @@ static void answer(struct rf_worker *worker, struct rf_connection *connection, c
         .counters = &worker->counters,
         .now_ns = worker->now_ns,
     };
-    rf_counter_add(&worker->counters.batches, 1);
     if (data == NULL) {
         feed_held(worker, connection, &context);
     } else {
         take(worker, connection, &context, data, size);
     }
     rf_reader_leave(&worker->reader);
+    count_batch(worker);
     if (connection->filling != NULL && rf_buffer_used(connection->filling) == 0) {
         rf_buffer_put(&worker->pool, connection->filling);
         connection->filling = NULL;

@@ -174,8 +174,13 @@ static inline void rf_engine_close(struct rf_engine *engine, struct rf_engine_so
     engine->ops->close(engine, socket);
 }
 
-/* Waits for an event, at most `timeout_ns` (UINT64_MAX: no limit; may be rounded up to 1 ms).
- * Returns 0, also for a time-out or a signal. Errors: the engine is broken, end the worker. */
+/*
+ * Waits for an event, at most `timeout_ns` (UINT64_MAX: no limit; may be rounded up to 1 ms). 0
+ * only looks, and may be called in a loop: io_uring needs a system call for it only if there is
+ * something to submit or to take.
+ * Returns 1 if rf_engine_next has something, 0 if not: a time-out, a signal. Errors: the engine is
+ * broken, end the worker.
+ */
 RF_NODISCARD static inline int rf_engine_wait(struct rf_engine *engine, uint64_t timeout_ns)
 {
     return engine->ops->wait(engine, timeout_ns);

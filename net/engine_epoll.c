@@ -191,7 +191,7 @@ static int epoll_wait_ready(struct rf_engine *base, uint64_t timeout_ns)
     engine->ready_index = 0;
     engine->ready_count = count < 0 ? 0 : count;
     engine->accepts_left = RF_ENGINE_ACCEPTS_MAX;
-    return 0;
+    return count > 0 || engine->due != NULL || engine->accept_error != 0;
 }
 
 static bool next_due(struct engine *engine, struct rf_event *ret_event)

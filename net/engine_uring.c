@@ -298,6 +298,18 @@ static void recycle(struct engine *engine)
     }
 }
 
+/* Submits, and takes what has completed. With deferred task work the kernel says by a flag whether
+ * there is something that only a system call would show. */
+static int submit_and_look(struct io_uring *ring)
+{
+    unsigned flags = IO_URING_READ_ONCE(*ring->sq.kflags);
+    if (io_uring_sq_ready(ring) == 0 &&
+        (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0) {
+        return 0;
+    }
+    return io_uring_submit_and_get_events(ring);
+}
+
 static int uring_wait(struct rf_engine *base, uint64_t timeout_ns)
 {
     struct engine *engine = engine_of(base);
@@ -309,7 +321,9 @@ static int uring_wait(struct rf_engine *base, uint64_t timeout_ns)
         timeout_ns = 0;
     }
     int code;
-    if (timeout_ns == UINT64_MAX) {
+    if (timeout_ns == 0) {
+        code = submit_and_look(&engine->ring);
+    } else if (timeout_ns == UINT64_MAX) {
         code = io_uring_submit_and_wait(&engine->ring, 1);
     } else {
         struct io_uring_cqe *cqe;
@@ -324,7 +338,7 @@ static int uring_wait(struct rf_engine *base, uint64_t timeout_ns)
     }
     /* Only these: without DEFER_TASKRUN more come in all the time, and they can wait. */
     engine->ready_left = io_uring_cq_ready(&engine->ring);
-    return 0;
+    return engine->ready_left > 0 || engine->due != NULL;
 }
 
 /* ---- what has completed ---- */

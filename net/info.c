@@ -8,9 +8,9 @@
 #include "core/assert.h"
 #include "core/ring.h"
 
-/* 12 texts and 12 numbers, with names of at most 32 bytes, besides the counters. */
+/* 12 texts and 20 numbers, with names of at most 32 bytes, besides the counters. */
 static_assert(RF_WIRE_HEADER_SIZE + 2 + 12 * (36 + RF_INFO_TEXT_SIZE_MAX) +
-                      (12 + RF_SERVER_COUNTERS_COUNT + RF_INFO_OTHERS_MAX) * (36 + 8) <=
+                      (20 + RF_SERVER_COUNTERS_COUNT + RF_INFO_OTHERS_MAX) * (36 + 8) <=
                   RF_INFO_REPLY_SIZE_MAX,
               "every row fits");
 
@@ -58,6 +58,20 @@ static void add_counters(struct rows *rows, const struct rf_info_source *source)
     }
 }
 
+/* 30 KiB of stack; a worker's thread has megabytes. */
+static void add_latency(struct rows *rows, const struct rf_info_source *source)
+{
+    struct rf_histogram sum = {0};
+    for (unsigned i = 0; i < source->workers_count; i++) {
+        rf_histogram_merge(&sum, source->latencies[i]);
+    }
+    add_u64(rows, "latency_count", rf_histogram_count(&sum));
+    add_u64(rows, "latency_p50_ns", rf_histogram_quantile_ns(&sum, 500000));
+    add_u64(rows, "latency_p99_ns", rf_histogram_quantile_ns(&sum, 990000));
+    add_u64(rows, "latency_p999_ns", rf_histogram_quantile_ns(&sum, 999000));
+    add_u64(rows, "latency_max_ns", rf_histogram_max_ns(&sum));
+}
+
 size_t rf_info_reply_encode(uint8_t *out, size_t out_size, uint32_t request_id,
                             const struct rf_info_source *source, const struct rf_catalog *catalog,
                             uint64_t now_ns)
@@ -81,5 +95,6 @@ size_t rf_info_reply_encode(uint8_t *out, size_t out_size, uint32_t request_id,
     add_u64(&rows, "uptime_ms", (now_ns - source->started_ns) / 1000000);
     add_others(&rows, &source->others);
     add_counters(&rows, source);
+    add_latency(&rows, source);
     return rows.code == 0 ? rf_wire_list_end(&rows.list, false) : 0;
 }

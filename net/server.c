@@ -2,6 +2,7 @@
 #include "net/server.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ struct rf_server {
     int *listener_fds;      /* workers_count; -1: closed */
     struct rf_worker *workers;
     const struct rf_server_counters **counters; /* one for each worker */
+    const struct rf_histogram **latencies;      /* likewise */
     struct rf_info_source info;
 };
 
@@ -49,6 +51,24 @@ int rf_io_parse(const char *name, enum rf_io *ret_io, struct rf_error *err)
         }
     }
     return rf_error_set(err, -EINVAL, "io '%.32s': allowed are auto, uring, epoll", name);
+}
+
+int rf_busy_poll_parse(const char *text, uint32_t *ret_busy_poll_us, struct rf_error *err)
+{
+    if (strcmp(text, "adaptive") == 0) {
+        *ret_busy_poll_us = RF_BUSY_POLL_ADAPTIVE;
+        return 0;
+    }
+    size_t digits = strspn(text, "0123456789");
+    unsigned long us =
+        digits >= 1 && digits <= 7 && text[digits] == '\0' ? strtoul(text, NULL, 10) : ULONG_MAX;
+    if (us > RF_BUSY_POLL_US_MAX) {
+        return rf_error_set(err, -EINVAL,
+                            "busy poll '%.32s': allowed are adaptive and microseconds, 0..%d", text,
+                            RF_BUSY_POLL_US_MAX);
+    }
+    *ret_busy_poll_us = (uint32_t)us;
+    return 0;
 }
 
 /* ---- which engine ---- */
@@ -133,6 +153,11 @@ static int check_config(const struct rf_server_config *config, struct rf_error *
         return rf_error_set(err, -EINVAL, "%u workers, allowed 1..%d", config->workers,
                             RF_WORKERS_MAX);
     }
+    if (config->busy_poll_us != RF_BUSY_POLL_ADAPTIVE &&
+        config->busy_poll_us > RF_BUSY_POLL_US_MAX) {
+        return rf_error_set(err, -EINVAL, "busy poll of %u us, allowed 0..%d", config->busy_poll_us,
+                            RF_BUSY_POLL_US_MAX);
+    }
     if (config->connections_max > RF_CONNECTIONS_MAX) {
         return rf_error_set(err, -EINVAL, "%u connections at most, allowed 1..%d",
                             config->connections_max, RF_CONNECTIONS_MAX);
@@ -151,16 +176,18 @@ static int reserve(struct rf_server *server, const struct rf_server_config *conf
     static_assert(sizeof(struct rf_worker) % CACHE_LINE_SIZE == 0, "no two share a line");
     server->workers = aligned_alloc(CACHE_LINE_SIZE, count * sizeof(struct rf_worker));
     server->counters = calloc(count, sizeof(const struct rf_server_counters *));
+    server->latencies = calloc(count, sizeof(const struct rf_histogram *));
     server->listener_fds = calloc(count, sizeof(int));
     server->version = copy_text(config->version);
     server->node_id = copy_text(config->node_id);
-    if (server->workers == NULL || server->counters == NULL || server->listener_fds == NULL ||
-        server->version == NULL || server->node_id == NULL) {
+    if (server->workers == NULL || server->counters == NULL || server->latencies == NULL ||
+        server->listener_fds == NULL || server->version == NULL || server->node_id == NULL) {
         return -ENOMEM;
     }
     memset(server->workers, 0, count * sizeof(struct rf_worker));
     for (unsigned i = 0; i < count; i++) {
         server->counters[i] = &server->workers[i].counters;
+        server->latencies[i] = &server->workers[i].latency;
         server->listener_fds[i] = -1;
     }
     server->workers_count = count;
@@ -179,6 +206,7 @@ static void set_info(struct rf_server *server, uint32_t connections_max,
         .connections_max = connections_max,
         .workers_count = server->workers_count,
         .counters = server->counters,
+        .latencies = server->latencies,
         .others = *others,
     };
     RF_ASSERT(others->count <= RF_INFO_OTHERS_MAX);
@@ -205,6 +233,8 @@ static int start_workers(struct rf_server *server, const struct rf_server_config
         .info = &server->info,
         .log = &server->log,
         .connections_max = or_default(config->connections_max, RF_CONNECTIONS_MAX_DEFAULT),
+        .busy_poll_us = config->busy_poll_us,
+        .detect_timeout_ms = or_default(config->detect_timeout_ms, RF_DETECT_TIMEOUT_MS_DEFAULT),
         .stall_timeout_ms = or_default(config->stall_timeout_ms, RF_STALL_TIMEOUT_MS_DEFAULT),
         .idle_timeout_ms = config->idle_timeout_ms,
         .buffers_size_max = buffers_size_max,
@@ -287,6 +317,12 @@ unsigned rf_server_workers_count(const struct rf_server *server)
     return server->workers_count;
 }
 
+const struct rf_server_counters *rf_server_counters(const struct rf_server *server, unsigned index)
+{
+    RF_ASSERT(index < server->workers_count);
+    return server->counters[index];
+}
+
 /* ---- stop ---- */
 
 unsigned rf_server_stop(struct rf_server *server, unsigned timeout_ms)
@@ -317,6 +353,7 @@ void rf_server_free(struct rf_server *server)
     (void)rf_server_stop(server, 0); /* who wants to know how many were dropped stops before */
     free(server->workers);
     free(server->counters);
+    free(server->latencies);
     free(server->listener_fds);
     free(server->version);
     free(server->node_id);

@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/publish.h"
+#include "core/server_counters.h"
 
 enum {
     RF_WORKERS_MAX = 256, /* threads; more cores than this gain nothing for one port */
@@ -25,6 +26,9 @@ enum {
     RF_CONNECTIONS_MAX_DEFAULT = 65536,
     RF_CONNECTIONS_MAX = 4 * 1024 * 1024,
 
+    /* A connection has to say which protocol it speaks in this time: one that says nothing cannot
+     * be told from a scan. */
+    RF_DETECT_TIMEOUT_MS_DEFAULT = 30 * 1000,
     /* A reader that took no byte for this long while replies wait is closed. */
     RF_STALL_TIMEOUT_MS_DEFAULT = 10 * 1000,
 };
@@ -33,6 +37,14 @@ enum {
  * cost at most. One of them costs no more than some 2 MiB, and usually 128 KiB (net/README.md). */
 #define RF_BUFFERS_SIZE_MAX_DEFAULT ((uint64_t)1 << 30)
 #define RF_BUFFERS_SIZE_MAX_LEAST ((uint64_t)8 << 20) /* of each worker: some of the largest */
+
+/* Busy polling (net/spin.h): how long a worker polls before it blocks. */
+#define RF_BUSY_POLL_ADAPTIVE UINT32_MAX /* only while requests come closely enough to pay */
+enum { RF_BUSY_POLL_US_MAX = 1000 * 1000 };
+
+/* "adaptive", or microseconds 0..RF_BUSY_POLL_US_MAX. Errors: -EINVAL names what is allowed. */
+RF_NODISCARD int rf_busy_poll_parse(const char *text, uint32_t *ret_busy_poll_us,
+                                    struct rf_error *err);
 
 /* How the workers do their input and output. */
 enum rf_io {
@@ -50,9 +62,12 @@ struct rf_server_config {
     enum rf_io io;
     unsigned workers; /* 0: one per core that this process may use (sched_getaffinity) */
 
+    uint32_t busy_poll_us; /* 0: never; or RF_BUSY_POLL_ADAPTIVE */
+
     /* 0 means the default above. */
     uint32_t connections_max;
     uint64_t buffers_size_max; /* bytes */
+    uint32_t detect_timeout_ms;
     uint32_t stall_timeout_ms;
     uint32_t idle_timeout_ms; /* a connection without a byte for so long is closed; 0: never */
 
@@ -93,6 +108,9 @@ const char *rf_server_engine_name(const struct rf_server *server);
 const char *rf_server_engine_reason(const struct rf_server *server);
 
 unsigned rf_server_workers_count(const struct rf_server *server);
+
+/* What worker `index` counts. Lifetime: the server's. Threads: any may read. */
+const struct rf_server_counters *rf_server_counters(const struct rf_server *server, unsigned index);
 
 /*
  * Stops accepting, answers every request that had been received when it was called, hands over the

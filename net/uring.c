@@ -16,7 +16,8 @@ int rf_uring_init(struct io_uring *ring, unsigned entries, unsigned features)
         .cq_entries = entries * CQES_PER_SQE,
     };
     if ((features & RF_ENGINE_DEFER_TASKRUN) != 0) {
-        params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+        params.flags |=
+            IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     }
     int code = io_uring_queue_init_params(entries, ring, &params);
     if (code < 0) {

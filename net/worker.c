@@ -93,15 +93,67 @@ static struct rf_connection *connection_of(struct rf_engine_socket *socket)
     return (struct rf_connection *)socket; /* its first member */
 }
 
+/* Looks for events again and again until `end_ns`. Returns as rf_engine_wait. */
+static int poll_events(struct rf_worker *worker, uint64_t end_ns)
+{
+    rf_counter_add(&worker->counters.waits_spun, 1);
+    for (;;) {
+        int code = rf_engine_wait(worker->engine, 0);
+        if (code != 0) {
+            rf_counter_add(&worker->counters.waits_spun_hit, 1);
+            return code;
+        }
+        worker->now_ns = rf_monotonic_ns();
+        if (worker->now_ns >= end_ns) {
+            return 0;
+        }
+        rf_spin_pause();
+    }
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Waits until `deadline_ns` at most. */
+static int wait_events(struct rf_worker *worker, uint64_t deadline_ns)
+{
+    int code = 0;
+    /* From the last request on, not from the last event: what else happens does not make more. */
+    uint64_t spin_ns = rf_spin_ns(&worker->spin);
+    uint64_t end_ns = earlier(worker->answered_ns + spin_ns, deadline_ns);
+    if (spin_ns > 0 && end_ns > worker->now_ns) {
+        code = poll_events(worker, end_ns);
+    }
+    if (code == 0) {
+        uint64_t timeout_ns = UINT64_MAX;
+        if (deadline_ns != UINT64_MAX) {
+            timeout_ns = deadline_ns > worker->now_ns ? deadline_ns - worker->now_ns : 0;
+        }
+        rf_counter_add(&worker->counters.waits_blocked, timeout_ns > 0);
+        code = rf_engine_wait(worker->engine, timeout_ns);
+    }
+    worker->now_ns = rf_monotonic_ns();
+    return code < 0 ? code : 0;
+}
+
+/* One clock read for all requests of a round, however many batches they came in. */
+static void count_round(struct rf_worker *worker)
+{
+    if (worker->round_answered > 0) {
+        rf_spin_waited(&worker->spin, worker->now_ns - worker->answered_ns);
+        worker->answered_ns = rf_monotonic_ns();
+        rf_histogram_add(&worker->latency, worker->answered_ns - worker->now_ns,
+                         worker->round_answered);
+        worker->round_answered = 0;
+    }
+}
+
 /* Waits until `deadline_ns` at most and handles everything that happened. */
 static int run_round(struct rf_worker *worker, uint64_t deadline_ns)
 {
-    uint64_t timeout_ns = UINT64_MAX;
-    if (deadline_ns != UINT64_MAX) {
-        timeout_ns = deadline_ns > worker->now_ns ? deadline_ns - worker->now_ns : 0;
-    }
-    int code = rf_engine_wait(worker->engine, timeout_ns);
-    worker->now_ns = rf_monotonic_ns();
+    int code = wait_events(worker, deadline_ns);
     worker->has_accepted = false;
     if (code < 0) {
         return code;
@@ -130,12 +182,8 @@ static int run_round(struct rf_worker *worker, uint64_t deadline_ns)
     }
     rf_connections_flush(worker);
     rf_connections_expire(worker);
+    count_round(worker);
     return 0;
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 static int serve(struct rf_worker *worker)
@@ -215,12 +263,14 @@ static int set_up(struct rf_worker *worker, struct rf_error *err)
     }
     worker->dirty_end = &worker->dirty;
     worker->pool.size_max = config->buffers_size_max;
-    worker->timers[RF_TIMER_DETECT].timeout_ns = (uint64_t)RF_DETECT_TIMEOUT_MS * NS_PER_MS;
+    worker->timers[RF_TIMER_DETECT].timeout_ns = (uint64_t)config->detect_timeout_ms * NS_PER_MS;
     worker->timers[RF_TIMER_IDLE].timeout_ns = (uint64_t)config->idle_timeout_ms * NS_PER_MS;
     worker->timers[RF_TIMER_STALL].timeout_ns = (uint64_t)config->stall_timeout_ms * NS_PER_MS;
     worker->timers[RF_TIMER_LINGER].timeout_ns = (uint64_t)RF_LINGER_TIMEOUT_MS * NS_PER_MS;
     worker->accept_at_ns = UINT64_MAX;
     worker->now_ns = rf_monotonic_ns();
+    worker->answered_ns = worker->now_ns;
+    rf_spin_init(&worker->spin, config->busy_poll_us);
     rf_engine_accept_start(worker->engine);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/histogram.h"
 #include "core/log.h"
 #include "core/publish.h"
 #include "core/server_counters.h"
@@ -20,11 +21,9 @@
 #include "net/buffer.h"
 #include "net/engine.h"
 #include "net/info.h"
+#include "net/spin.h"
 
 enum {
-    /* A connection has to say which protocol it speaks in this time: one that says nothing cannot
-     * be told from a scan. */
-    RF_DETECT_TIMEOUT_MS = 30 * 1000,
     /* After its last reply and our half's close, the peer has this long to close its own. Closing
      * at once could destroy replies that it has not read yet. */
     RF_LINGER_TIMEOUT_MS = 1000,
@@ -97,6 +96,8 @@ struct rf_worker_config {
     const struct rf_info_source *info;
     const struct rf_log *log;
     uint32_t connections_max; /* of all workers */
+    uint32_t busy_poll_us;
+    uint32_t detect_timeout_ms;
     uint32_t stall_timeout_ms;
     uint32_t idle_timeout_ms;
     uint64_t buffers_size_max; /* of this worker */
@@ -104,6 +105,8 @@ struct rf_worker_config {
 
 struct rf_worker {
     struct rf_server_counters counters; /* first: cache-line aligned */
+    struct rf_histogram latency;        /* of requests: from the end of the wait that brought one to
+                                           when its reply was handed to the engine */
     struct rf_worker_config config;
 
     /* The loop's own. */
@@ -114,7 +117,11 @@ struct rf_worker {
     struct rf_connection *all;
     struct rf_connection *dirty, **dirty_end;
     struct rf_timer_list timers[RF_TIMER_KINDS_COUNT];
-    uint64_t now_ns;
+    uint64_t now_ns;      /* when the last wait ended */
+    uint64_t answered_ns; /* when the last requests were answered */
+    struct rf_spin spin;
+    size_t batch_answered; /* requests of the batch under way */
+    size_t round_answered; /* of the round under way */
     uint64_t accept_at_ns; /* UINT64_MAX: accepting, or stopping */
     uint64_t log_at_ns;    /* no accept trouble is logged before */
     bool is_stopping;

@@ -20,6 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct rf_catalog *catalog;
 static struct rf_server_counters counters;
 static const struct rf_server_counters *const counters_of_workers[] = {&counters};
+static struct rf_histogram latency;
+static const struct rf_histogram *const latencies_of_workers[] = {&latency};
 static const struct rf_info_source info = {
     .program_version = "1",
     .node_id = "n",
@@ -27,6 +29,7 @@ static const struct rf_info_source info = {
     .engine_reason = "asked for",
     .workers_count = 1,
     .counters = counters_of_workers,
+    .latencies = latencies_of_workers,
 };
 
 struct replies {

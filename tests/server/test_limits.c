@@ -191,6 +191,76 @@ static void server_closes_idle_connections_where_told_to(void **state)
     assert_true(test_info_reaches(&server, "connections_closed_idle", 1));
 }
 
+static void server_closes_who_does_not_name_a_protocol_in_time(void **state)
+{
+    (void)state;
+    server.config.detect_timeout_ms = 200;
+    test_server_start(&server);
+    int silent = test_try_connect(&server, 0);
+    int slow = test_try_connect(&server, 0);
+    assert_true(silent >= 0 && slow >= 0);
+    test_send(slow, rf_wire_preface, RF_WIRE_PREFACE_SIZE - 1); /* more bytes win no more time */
+    uint8_t byte;
+    assert_false(test_receive(silent, &byte, 1));
+    assert_false(test_receive(slow, &byte, 1));
+    close(silent);
+    close(slow);
+    assert_true(test_info_reaches(&server, "connections_closed_idle", 2));
+}
+
+/* Waits of all workers. They are read without a connection, which would be an event. */
+static uint64_t waits(void)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < rf_server_workers_count(server.server); i++) {
+        const struct rf_server_counters *counters = rf_server_counters(server.server, i);
+        sum += rf_counter_get(&counters->waits_spun) + rf_counter_get(&counters->waits_blocked);
+    }
+    return sum;
+}
+
+static uint64_t thread_switches(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)(usage.ru_nvcsw + usage.ru_nivcsw);
+}
+
+/* Whatever the busy poll: a second without requests costs no wait, so no system call either. */
+static void server_sleeps_while_nobody_asks(void **state)
+{
+    (void)state;
+    const uint32_t busy_polls_us[] = {0, 50, RF_BUSY_POLL_ADAPTIVE};
+    for (size_t i = 0; i < sizeof(busy_polls_us) / sizeof(busy_polls_us[0]); i++) {
+        memset(&server, 0, sizeof(server));
+        server.config.busy_poll_us = busy_polls_us[i];
+        test_server_start(&server);
+        int fd = test_connect(&server);
+        for (int k = 0; k < 200; k++) {
+            assert_int_equal(test_match(fd, "web", "alice"), RF_WIRE_OK);
+        }
+        assert_true(test_info(&server, "waits_blocked") + test_info(&server, "waits_spun") > 0);
+        if (busy_polls_us[i] == 0) {
+            assert_int_equal(test_info(&server, "waits_spun"), 0);
+        }
+        test_sleep_ms(100); /* the last of those connections is seen off */
+        uint64_t waits_before = waits();
+        uint64_t switches_before = thread_switches();
+        test_sleep_ms(1000);
+        assert_int_equal(waits(), waits_before);
+        /* This thread's sleep, and what the sanitizers' own threads do. */
+        assert_true(thread_switches() - switches_before < 100);
+        for (int k = 0; k < 2; k++) { /* between two there was a wait that began after the first */
+            assert_int_equal(test_match(fd, "web", "alice"), RF_WIRE_OK);
+        }
+        assert_true(waits() > waits_before);
+        close(fd);
+        if (i + 1 < sizeof(busy_polls_us) / sizeof(busy_polls_us[0])) {
+            test_server_end(&server);
+        }
+    }
+}
+
 /* In a child, whose limit of descriptors can be as low as the test wants. */
 static int run_out_of_descriptors(void)
 {
@@ -278,6 +348,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(server_closes_who_needs_buffers_beyond_their_limit, prepare,
                                         end),
         cmocka_unit_test_setup_teardown(server_closes_idle_connections_where_told_to, prepare, end),
+        cmocka_unit_test_setup_teardown(server_closes_who_does_not_name_a_protocol_in_time, prepare,
+                                        end),
+        cmocka_unit_test_setup_teardown(server_sleeps_while_nobody_asks, prepare, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

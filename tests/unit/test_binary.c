@@ -23,6 +23,8 @@ enum {
 static struct rf_catalog *catalog;
 static struct rf_server_counters counters;
 static const struct rf_server_counters *const counters_of_workers[] = {&counters};
+static struct rf_histogram latency;
+static const struct rf_histogram *const latencies_of_workers[] = {&latency};
 static const struct rf_info_source info = {
     .program_version = "1.2.3",
     .node_id = "node-1",
@@ -32,6 +34,7 @@ static const struct rf_info_source info = {
     .connections_max = 10,
     .workers_count = 1,
     .counters = counters_of_workers,
+    .latencies = latencies_of_workers,
 };
 
 /* A growing stream of requests. */

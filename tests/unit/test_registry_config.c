@@ -42,6 +42,12 @@ static void config_defaults_are_those_of_the_go_registry(void **state)
     assert_int_equal(config.seeds_count, 0);
     assert_int_equal(config.io, RF_IO_AUTO);
     assert_int_equal(config.workers, 0);
+    assert_int_equal(config.busy_poll_us, RF_BUSY_POLL_ADAPTIVE);
+    assert_int_equal(config.connections_max, RF_CONNECTIONS_MAX_DEFAULT);
+    assert_int_equal(config.buffers_size_max, RF_BUFFERS_SIZE_MAX_DEFAULT);
+    assert_int_equal(config.detect_timeout_ms, RF_DETECT_TIMEOUT_MS_DEFAULT);
+    assert_int_equal(config.stall_timeout_ms, RF_STALL_TIMEOUT_MS_DEFAULT);
+    assert_int_equal(config.idle_timeout_ms, 0);
     assert_int_equal(config.placement, RF_PLACEMENT_V1);
     assert_int_equal(config.log_level, RF_LOG_INFO);
     /* HOST-PORT, of what a node's name may have only */
@@ -81,6 +87,32 @@ static void config_takes_one_or_two_dashes_and_both_forms_of_value(void **state)
     assert_int_equal(config.placement, RF_PLACEMENT_CRC32);
     assert_int_equal(config.log_level, RF_LOG_DEBUG);
     rf_registry_config_fini(&config);
+}
+
+static void config_limits_of_the_server_are_options(void **state)
+{
+    (void)state;
+    struct rf_registry_config config;
+    struct rf_error err;
+    assert_int_equal(parse(&config, &err, "-busy-poll", "50", "-connections", "7", "-buffers-mib",
+                           "16", "-first-bytes-timeout-ms=1", "-stall-timeout-ms=2",
+                           "-idle-timeout-ms=3", NULL),
+                     0);
+    assert_int_equal(config.busy_poll_us, 50);
+    assert_int_equal(config.connections_max, 7);
+    assert_int_equal(config.buffers_size_max, 16 << 20);
+    assert_int_equal(config.detect_timeout_ms, 1);
+    assert_int_equal(config.stall_timeout_ms, 2);
+    assert_int_equal(config.idle_timeout_ms, 3);
+    rf_registry_config_fini(&config);
+
+    assert_int_equal(parse(&config, &err, "-busy-poll", "often", NULL), -EINVAL);
+    assert_non_null(strstr(err.text, "-busy-poll"));
+    assert_non_null(strstr(err.text, "often"));
+    assert_int_equal(parse(&config, &err, "-connections", "0", NULL), -EINVAL);
+    assert_int_equal(parse(&config, &err, "-stall-timeout-ms", "0", NULL), -EINVAL);
+    assert_int_equal(parse(&config, &err, "-idle-timeout-ms", "86400001", NULL), -EINVAL);
+    assert_non_null(strstr(err.text, "86400000"));
 }
 
 static void config_errors_name_the_option_and_what_is_allowed(void **state)
@@ -192,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(config_defaults_are_those_of_the_go_registry),
         cmocka_unit_test(config_takes_one_or_two_dashes_and_both_forms_of_value),
+        cmocka_unit_test(config_limits_of_the_server_are_options),
         cmocka_unit_test(config_errors_name_the_option_and_what_is_allowed),
         cmocka_unit_test(config_refuses_more_registries_than_the_limit),
         cmocka_unit_test(config_help_and_version_need_nothing_else),

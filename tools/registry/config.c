@@ -13,6 +13,8 @@
 
 enum {
     CLIENT_PORT = 9800,
+    MIB_MAX = 1024 * 1024,             /* 1 TiB: more is a slip of the hand */
+    TIMEOUT_MS_MAX = 24 * 3600 * 1000, /* a day */
     ID_HOST_SIZE_MAX =
         RF_GOSSIP_OWN_NAME_SIZE_MAX - sizeof("-4294967295"), /* port or pid follows */
 };
@@ -29,6 +31,12 @@ static struct {
     const char *registries;
     const char *io;
     uint64_t workers;
+    const char *busy_poll;
+    uint64_t connections;
+    uint64_t buffers_mib;
+    uint64_t first_bytes_timeout_ms;
+    uint64_t stall_timeout_ms;
+    uint64_t idle_timeout_ms;
     const char *placement;
     const char *log_level;
 } values;
@@ -95,6 +103,54 @@ static const struct rf_option table[] = {
      .max = RF_WORKERS_MAX,
      .default_value = "0",
      .number = &values.workers},
+    {.name = "busy-poll",
+     .value_name = "USEC",
+     .help = "How long a worker polls for the next request before it sleeps: microseconds, 0 for "
+             "never, or adaptive: only while requests come closely enough to pay. Polling takes a "
+             "core and spares the time of waking up.",
+     .type = RF_OPTION_TEXT,
+     .default_value = "adaptive",
+     .text = &values.busy_poll},
+    {.name = "connections",
+     .value_name = "N",
+     .help = "Clients connected at once; more are closed as they come.",
+     .type = RF_OPTION_NUMBER,
+     .min = 1,
+     .max = RF_CONNECTIONS_MAX,
+     .default_value = "65536",
+     .number = &values.connections},
+    {.name = "buffers-mib",
+     .value_name = "MIB",
+     .help = "Memory for bytes that wait, of slow readers and senders, all of them together; who "
+             "needs more is closed. At least 8 for each worker are allowed.",
+     .type = RF_OPTION_NUMBER,
+     .min = 1,
+     .max = MIB_MAX,
+     .default_value = "1024",
+     .number = &values.buffers_mib},
+    {.name = "first-bytes-timeout-ms",
+     .value_name = "MS",
+     .help = "A client that has not said which protocol it speaks by then is closed.",
+     .type = RF_OPTION_NUMBER,
+     .min = 1,
+     .max = TIMEOUT_MS_MAX,
+     .default_value = "30000",
+     .number = &values.first_bytes_timeout_ms},
+    {.name = "stall-timeout-ms",
+     .value_name = "MS",
+     .help = "A client that reads nothing for so long while replies wait is closed.",
+     .type = RF_OPTION_NUMBER,
+     .min = 1,
+     .max = TIMEOUT_MS_MAX,
+     .default_value = "10000",
+     .number = &values.stall_timeout_ms},
+    {.name = "idle-timeout-ms",
+     .value_name = "MS",
+     .help = "A client that sends nothing for so long is closed; 0: never.",
+     .type = RF_OPTION_NUMBER,
+     .max = TIMEOUT_MS_MAX,
+     .default_value = "0",
+     .number = &values.idle_timeout_ms},
     {.name = "placement",
      .value_name = "RULE",
      .help = "How keys are given to members: v1, or crc32 to answer as the Go registry does. The "
@@ -187,6 +243,18 @@ static void set_choices(struct rf_registry_config *config)
     RF_ASSERT(ret == 0);
 }
 
+static int set_limits(struct rf_registry_config *config, struct rf_error *err)
+{
+    config->workers = (unsigned)values.workers;
+    config->connections_max = (uint32_t)values.connections;
+    config->buffers_size_max = values.buffers_mib << 20;
+    config->detect_timeout_ms = (uint32_t)values.first_bytes_timeout_ms;
+    config->stall_timeout_ms = (uint32_t)values.stall_timeout_ms;
+    config->idle_timeout_ms = (uint32_t)values.idle_timeout_ms;
+    int ret = rf_busy_poll_parse(values.busy_poll, &config->busy_poll_us, err);
+    return ret < 0 ? rf_error_prefix(err, ret, "option -busy-poll") : 0;
+}
+
 int rf_registry_config_init(struct rf_registry_config *config, int argc, char **argv,
                             struct rf_error *err)
 {
@@ -210,9 +278,11 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
     config->bind_advertise = values.bind_advertise;
     config->addr = values.addr;
     config->advertise = values.advertise;
-    config->workers = (unsigned)values.workers;
     set_choices(config);
-    ret = set_id(config, err);
+    ret = set_limits(config, err);
+    if (ret == 0) {
+        ret = set_id(config, err);
+    }
     if (ret == 0) {
         ret = set_seeds(config, err);
     }

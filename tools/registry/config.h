@@ -33,7 +33,14 @@ struct rf_registry_config {
     const char *seeds[RF_GOSSIP_SEEDS_MAX];
     size_t seeds_count;
     enum rf_io io;
-    unsigned workers; /* 0: one per core */
+    /* As in struct rf_server_config. */
+    unsigned workers;
+    uint32_t busy_poll_us;
+    uint32_t connections_max;
+    uint64_t buffers_size_max;
+    uint32_t detect_timeout_ms;
+    uint32_t stall_timeout_ms;
+    uint32_t idle_timeout_ms;
     enum rf_placement placement;
     enum rf_log_level log_level;
 };
