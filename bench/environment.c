@@ -20,7 +20,7 @@ enum {
 static const double busy_worth_telling = 0.1;
 static const double steal_worth_telling = 0.005;
 
-const char *bench_plain_text(const char *text, char *ret_text, size_t size)
+const char *rf_bench_plain_text(const char *text, char *ret_text, size_t size)
 {
     size_t length = 0;
     for (; text[length] != '\0' && length + 1 < size; length++) {
@@ -82,7 +82,7 @@ static bool has_word(const char *text, const char *word)
     return false;
 }
 
-static void read_cpu(struct bench_environment *env, const char *root)
+static void read_cpu(struct rf_bench_environment *env, const char *root)
 {
     char text[FILE_TEXT_SIZE];
     struct utsname names;
@@ -103,7 +103,7 @@ static void read_cpu(struct bench_environment *env, const char *root)
     env->is_virtual = env->is_virtual || (flags != NULL && has_word(flags, "hypervisor"));
     const char *model = find_value(text, "model name"); /* not on every architecture */
     if (model != NULL) {
-        (void)bench_plain_text(model, env->cpu, sizeof(env->cpu));
+        (void)rf_bench_plain_text(model, env->cpu, sizeof(env->cpu));
     }
 }
 
@@ -122,7 +122,7 @@ static unsigned core_of(const char *root, unsigned cpu)
     return end == text || first >= CPU_SETSIZE ? cpu : (unsigned)first;
 }
 
-static void count_cpus(struct bench_environment *env, const char *root)
+static void count_cpus(struct rf_bench_environment *env, const char *root)
 {
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     env->cpus_online = online < 1 ? 1 : (unsigned)online;
@@ -181,12 +181,12 @@ static double read_quota(const char *root)
     }
 }
 
-static void read_settings(struct bench_environment *env, const char *root)
+static void read_settings(struct rf_bench_environment *env, const char *root)
 {
     char text[FILE_TEXT_SIZE];
     if (read_text(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", text)) {
         text[strcspn(text, "\n")] = '\0';
-        (void)bench_plain_text(text, env->governor, sizeof(env->governor));
+        (void)rf_bench_plain_text(text, env->governor, sizeof(env->governor));
     }
     /* "always [madvise] never": the brackets choose. */
     if (read_text(root, "/sys/kernel/mm/transparent_hugepage/enabled", text)) {
@@ -206,7 +206,7 @@ static void read_settings(struct bench_environment *env, const char *root)
 
 /* The first line of /proc/stat: "cpu" user nice system idle iowait irq softirq steal, then guests,
  * which are in user and nice already. False if it cannot be read. */
-static bool read_cpu_time(const char *root, struct bench_cpu_time *ret_time)
+static bool read_cpu_time(const char *root, struct rf_bench_cpu_time *ret_time)
 {
     enum { USER, NICE, SYSTEM, IDLE, IOWAIT, IRQ, SOFTIRQ, STEAL, KINDS };
     char text[FILE_TEXT_SIZE];
@@ -215,7 +215,7 @@ static bool read_cpu_time(const char *root, struct bench_cpu_time *ret_time)
         return false;
     }
     char *at = text + 4;
-    struct bench_cpu_time time = {0};
+    struct rf_bench_cpu_time time = {0};
     for (int i = 0; i < KINDS; i++) {
         char *end = NULL;
         ticks[i] = strtoull(at, &end, 10);
@@ -231,15 +231,15 @@ static bool read_cpu_time(const char *root, struct bench_cpu_time *ret_time)
     return true;
 }
 
-static void watch(struct bench_environment *env, const char *root, unsigned watch_ms)
+static void watch(struct rf_bench_environment *env, const char *root, unsigned watch_ms)
 {
-    struct bench_cpu_time before;
+    struct rf_bench_cpu_time before;
     env->cpus_busy = -1;
     if (watch_ms > 0 && read_cpu_time(root, &before)) {
         const struct timespec pause = {.tv_sec = watch_ms / 1000,
                                        .tv_nsec = (long)(watch_ms % 1000) * 1000000};
         (void)nanosleep(&pause, NULL); /* a signal shortens it, which does no harm */
-        struct bench_cpu_time after;
+        struct rf_bench_cpu_time after;
         if (read_cpu_time(root, &after) && after.all > before.all) {
             env->cpus_busy = (double)(after.busy - before.busy) / (double)(after.all - before.all) *
                              env->cpus_online;
@@ -247,9 +247,10 @@ static void watch(struct bench_environment *env, const char *root, unsigned watc
     }
 }
 
-void bench_environment_begin(struct bench_environment *env, const char *root, unsigned watch_ms)
+void rf_bench_environment_begin(struct rf_bench_environment *env, const char *root,
+                                unsigned watch_ms)
 {
-    *env = (struct bench_environment){.pinning = "none", .steal = -1};
+    *env = (struct rf_bench_environment){.pinning = "none", .steal = -1};
 #if defined(__clang__)
     env->compiler = "clang " __clang_version__;
 #else
@@ -263,13 +264,13 @@ void bench_environment_begin(struct bench_environment *env, const char *root, un
     read_settings(env, root);
     watch(env, root, watch_ms);
     if (!read_cpu_time(root, &env->started)) {
-        env->started = (struct bench_cpu_time){0};
+        env->started = (struct rf_bench_cpu_time){0};
     }
 }
 
-void bench_environment_end(struct bench_environment *env, const char *root)
+void rf_bench_environment_end(struct rf_bench_environment *env, const char *root)
 {
-    struct bench_cpu_time now;
+    struct rf_bench_cpu_time now;
     env->steal = -1;
     if (env->started.all > 0 && read_cpu_time(root, &now) && now.all > env->started.all &&
         now.stolen >= env->started.stolen) {
@@ -281,7 +282,7 @@ void bench_environment_end(struct bench_environment *env, const char *root)
 /* ---- warnings ---- */
 
 struct warnings {
-    char (*texts)[BENCH_WARNING_SIZE];
+    char (*texts)[RF_BENCH_WARNING_SIZE];
     size_t count;
 };
 
@@ -289,15 +290,16 @@ static void warn(struct warnings *warnings, const char *format, ...) RF_PRINTF(2
 
 static void warn(struct warnings *warnings, const char *format, ...)
 {
-    if (warnings->count < BENCH_WARNINGS_MAX) {
+    if (warnings->count < RF_BENCH_WARNINGS_MAX) {
         va_list arguments;
         va_start(arguments, format);
-        (void)vsnprintf(warnings->texts[warnings->count++], BENCH_WARNING_SIZE, format, arguments);
+        (void)vsnprintf(warnings->texts[warnings->count++], RF_BENCH_WARNING_SIZE, format,
+                        arguments);
         va_end(arguments);
     }
 }
 
-static void warn_of_cores(const struct bench_environment *env, struct warnings *warnings)
+static void warn_of_cores(const struct rf_bench_environment *env, struct warnings *warnings)
 {
     if (env->cpus_usable < 2) {
         warn(warnings, "1 usable CPU, at least 2 wanted: client and server take turns on it");
@@ -312,7 +314,7 @@ static void warn_of_cores(const struct bench_environment *env, struct warnings *
     }
 }
 
-static void warn_of_sharing(const struct bench_environment *env, struct warnings *warnings)
+static void warn_of_sharing(const struct rf_bench_environment *env, struct warnings *warnings)
 {
     if (env->cpus_busy >= busy_worth_telling) {
         warn(warnings, "others kept %.2f of %u CPUs busy just before the run: figures are too low",
@@ -328,8 +330,8 @@ static void warn_of_sharing(const struct bench_environment *env, struct warnings
     }
 }
 
-size_t bench_environment_warnings(const struct bench_environment *env,
-                                  char ret_texts[BENCH_WARNINGS_MAX][BENCH_WARNING_SIZE])
+size_t rf_bench_environment_warnings(const struct rf_bench_environment *env,
+                                     char ret_texts[RF_BENCH_WARNINGS_MAX][RF_BENCH_WARNING_SIZE])
 {
     struct warnings warnings = {.texts = ret_texts};
     if (!env->is_optimized) {
@@ -351,7 +353,7 @@ size_t bench_environment_warnings(const struct bench_environment *env,
 
 /* ---- output ---- */
 
-void bench_environment_print(const struct bench_environment *env, FILE *out)
+void rf_bench_environment_print(const struct rf_bench_environment *env, FILE *out)
 {
     (void)fprintf(out, "machine  %s, %u CPUs, usable %u on %u core%s%s, %s\n", env->cpu,
                   env->cpus_online, env->cpus_usable, env->cores_usable,
@@ -372,8 +374,8 @@ void bench_environment_print(const struct bench_environment *env, FILE *out)
         (void)fprintf(out, ", %.1f %% stolen during the run", env->steal * 100);
     }
     (void)fprintf(out, "\n");
-    char texts[BENCH_WARNINGS_MAX][BENCH_WARNING_SIZE];
-    const size_t count = bench_environment_warnings(env, texts);
+    char texts[RF_BENCH_WARNINGS_MAX][RF_BENCH_WARNING_SIZE];
+    const size_t count = rf_bench_environment_warnings(env, texts);
     for (size_t i = 0; i < count; i++) {
         (void)fprintf(out, "warning  %s\n", texts[i]);
     }
@@ -389,10 +391,10 @@ static json_t *text_or_null(const char *text)
     return text[0] != '\0' ? json_string(text) : json_null();
 }
 
-json_t *bench_environment_json(const struct bench_environment *env)
+json_t *rf_bench_environment_json(const struct rf_bench_environment *env)
 {
-    char texts[BENCH_WARNINGS_MAX][BENCH_WARNING_SIZE];
-    const size_t count = bench_environment_warnings(env, texts);
+    char texts[RF_BENCH_WARNINGS_MAX][RF_BENCH_WARNING_SIZE];
+    const size_t count = rf_bench_environment_warnings(env, texts);
     json_t *warnings = json_array();
     for (size_t i = 0; i < count; i++) {
         if (json_array_append_new(warnings, json_string(texts[i])) != 0) {

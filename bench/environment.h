@@ -14,18 +14,18 @@
 #include "core/error.h"
 
 enum {
-    BENCH_WARNINGS_MAX = 12,   /* more than there are kinds */
-    BENCH_WARNING_SIZE = 192,  /* bytes, NUL included */
-    BENCH_PINNING_SIZE = 192,  /* two lists of CPUs */
-    BENCH_WATCH_USUAL_MS = 250 /* 25 scheduler ticks of 10 ms a CPU: 4 % of one CPU shows */
+    RF_BENCH_WARNINGS_MAX = 12,   /* more than there are kinds */
+    RF_BENCH_WARNING_SIZE = 192,  /* bytes, NUL included */
+    RF_BENCH_PINNING_SIZE = 192,  /* two lists of CPUs */
+    RF_BENCH_WATCH_USUAL_MS = 250 /* 25 scheduler ticks of 10 ms a CPU: 4 % of one CPU shows */
 };
 
 /* Sums over all CPUs since boot, in scheduler ticks. */
-struct bench_cpu_time {
+struct rf_bench_cpu_time {
     uint64_t all, busy, stolen; /* busy includes stolen */
 };
 
-struct bench_environment {
+struct rf_bench_environment {
     char cpu[128];         /* model */
     char kernel[128];      /* "Linux 6.18.1" */
     const char *compiler;  /* "gcc 12.2.0"; static */
@@ -42,16 +42,16 @@ struct bench_environment {
     double cpus_busy;      /* mean number of CPUs busy just before the run; below 0: not watched */
     double steal;          /* share of all CPU time during the run that the host took; below 0:
                               not known */
-    struct bench_cpu_time started; /* at the start of the run */
+    struct rf_bench_cpu_time started; /* at the start of the run */
 
     /* What the program pinned where: "server CPU 0, client CPU 1". "none" after begin; the program
      * puts its own text here. */
-    char pinning[BENCH_PINNING_SIZE];
+    char pinning[RF_BENCH_PINNING_SIZE];
 };
 
 /* Copies `text`, cut to `size` - 1 bytes, with '?' for all but printable ASCII: for texts that go
  * where not every byte may (JSON, SVG). Returns `ret_text`. */
-const char *bench_plain_text(const char *text, char *ret_text, size_t size);
+const char *rf_bench_plain_text(const char *text, char *ret_text, size_t size);
 
 /*
  * Looks at the machine, then watches for `watch_ms` (0: not at all) how busy it is without us, and
@@ -61,21 +61,22 @@ const char *bench_plain_text(const char *text, char *ret_text, size_t size);
  * `root` goes before the paths of all files: "" for the machine's own.
  * Cost: some files, and `watch_ms` asleep.
  */
-void bench_environment_begin(struct bench_environment *env, const char *root, unsigned watch_ms);
+void rf_bench_environment_begin(struct rf_bench_environment *env, const char *root,
+                                unsigned watch_ms);
 
 /* Ends the run: settles `steal`. May be called again, for the run until then. */
-void bench_environment_end(struct bench_environment *env, const char *root);
+void rf_bench_environment_end(struct rf_bench_environment *env, const char *root);
 
 /* Puts a text for each thing to warn of into `ret_texts` and returns how many. No newlines. */
-size_t bench_environment_warnings(const struct bench_environment *env,
-                                  char ret_texts[BENCH_WARNINGS_MAX][BENCH_WARNING_SIZE]);
+size_t rf_bench_environment_warnings(const struct rf_bench_environment *env,
+                                     char ret_texts[RF_BENCH_WARNINGS_MAX][RF_BENCH_WARNING_SIZE]);
 
 /* For people: some lines of a name, blanks and a value; warnings last. The caller looks at the
  * stream's error state. */
-void bench_environment_print(const struct bench_environment *env, FILE *out);
+void rf_bench_environment_print(const struct rf_bench_environment *env, FILE *out);
 
 /* A new object with a field for each of the above (null: unknown) and `warnings`, an array of
  * strings. The caller owns it. NULL: out of memory. */
-json_t *bench_environment_json(const struct bench_environment *env);
+json_t *rf_bench_environment_json(const struct rf_bench_environment *env);
 
 #endif

@@ -77,7 +77,7 @@ static bool is_same_throughput_panel(const struct bench_result *a, const struct 
 }
 
 /* Whether result `i` is the first of its kind: a series or a panel begins with it. */
-static bool is_first(const struct bench_report *report, size_t i, same_function *is_same)
+static bool is_first(const struct rf_bench_report *report, size_t i, same_function *is_same)
 {
     for (size_t j = 0; j < i; j++) {
         if (is_same(&report->results[j], &report->results[i])) {
@@ -87,7 +87,7 @@ static bool is_first(const struct bench_report *report, size_t i, same_function 
     return is_same(&report->results[i], &report->results[i]);
 }
 
-static size_t count_kinds(const struct bench_report *report, size_t end, same_function *is_same)
+static size_t count_kinds(const struct rf_bench_report *report, size_t end, same_function *is_same)
 {
     size_t count = 0;
     for (size_t i = 0; i < end; i++) {
@@ -96,7 +96,7 @@ static size_t count_kinds(const struct bench_report *report, size_t end, same_fu
     return count;
 }
 
-static size_t series_index(const struct bench_report *report, const struct bench_result *result)
+static size_t series_index(const struct rf_bench_report *report, const struct bench_result *result)
 {
     size_t first = 0;
     while (!is_same_series(&report->results[first], result)) {
@@ -350,7 +350,7 @@ static void put_latency_curve(FILE *out, const struct bench_result *result, size
     }
 }
 
-static void put_latency_panel(FILE *out, const struct bench_report *report,
+static void put_latency_panel(FILE *out, const struct rf_bench_report *report,
                               const struct bench_result *first, double left, double top)
 {
     struct range range = {0};
@@ -392,7 +392,7 @@ static void put_latency_panel(FILE *out, const struct bench_report *report,
 
 /* Of the results in the panel of `first` with at least one request a second, and of its series too
  * if `is_series`, the one that comes after `last` (NULL: the first) by depth; NULL at the end. */
-static const struct bench_result *next_by_depth(const struct bench_report *report,
+static const struct bench_result *next_by_depth(const struct rf_bench_report *report,
                                                 const struct bench_result *first, bool is_series,
                                                 const struct bench_result *last)
 {
@@ -411,7 +411,7 @@ static const struct bench_result *next_by_depth(const struct bench_report *repor
     return next;
 }
 
-static void put_depth_axis(FILE *out, const struct bench_report *report,
+static void put_depth_axis(FILE *out, const struct rf_bench_report *report,
                            const struct bench_result *first, const struct scale *scale, double top)
 {
     double last_label = -LABEL_DISTANCE_MIN;
@@ -428,7 +428,7 @@ static void put_depth_axis(FILE *out, const struct bench_report *report,
     }
 }
 
-static void put_throughput_curve(FILE *out, const struct bench_report *report,
+static void put_throughput_curve(FILE *out, const struct rf_bench_report *report,
                                  const struct bench_result *first, const struct scale *x_scale,
                                  const struct scale *y_scale)
 {
@@ -445,7 +445,7 @@ static void put_throughput_curve(FILE *out, const struct bench_report *report,
     }
 }
 
-static void put_throughput_panel(FILE *out, const struct bench_report *report,
+static void put_throughput_panel(FILE *out, const struct rf_bench_report *report,
                                  const struct bench_result *first, double left, double top)
 {
     struct range depths = {0};
@@ -503,11 +503,11 @@ static void put_legend_entry(FILE *out, const struct bench_result *result, size_
     put_text(out, x + 42, y + 4, ANCHOR_START, "legend", label);
 }
 
-static void put_head(FILE *out, const struct bench_report *report, double height)
+static void put_head(FILE *out, const struct rf_bench_report *report, double height)
 {
     char command[NOTE_SIZE];
     char machine[NOTE_SIZE];
-    const struct bench_environment *env = report->environment;
+    const struct rf_bench_environment *env = report->environment;
     (void)fprintf(out,
                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
                   "viewBox=\"0 0 %d %.0f\" role=\"img\">\n"
@@ -522,14 +522,14 @@ static void put_head(FILE *out, const struct bench_report *report, double height
     put_text(out, MARGIN, MARGIN + 12, ANCHOR_START, "head",
              "regfast " RF_VERSION ": throughput and latency");
     put_text(out, MARGIN, MARGIN + 12 + LINE_HEIGHT, ANCHOR_START, "note",
-             bench_plain_text(report->command, command, sizeof(command)));
+             rf_bench_plain_text(report->command, command, sizeof(command)));
     (void)snprintf(machine, sizeof(machine), "%s, %u usable CPUs%s, %s, %s, %s; pinning: %s",
                    env->cpu, env->cpus_usable, env->is_virtual ? " (virtual)" : "", env->kernel,
                    env->compiler, env->flags, env->pinning);
     put_text(out, MARGIN, MARGIN + 12 + 2 * LINE_HEIGHT, ANCHOR_START, "note", machine);
 }
 
-int bench_plot_svg(const struct bench_report *report, FILE *out, struct rf_error *err)
+int rf_bench_plot_svg(const struct rf_bench_report *report, FILE *out, struct rf_error *err)
 {
     const size_t count = report->results_count;
     if (count == 0) {

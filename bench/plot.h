@@ -15,6 +15,7 @@
  *
  * Errors: -EIO; -EINVAL there is no result to draw.
  */
-RF_NODISCARD int bench_plot_svg(const struct bench_report *report, FILE *out, struct rf_error *err);
+RF_NODISCARD int rf_bench_plot_svg(const struct rf_bench_report *report, FILE *out,
+                                   struct rf_error *err);
 
 #endif

@@ -290,7 +290,7 @@ static void describe_pinning(struct rf_bench_context *context, char *out, size_t
     }
 }
 
-static int print_plot(const struct rf_bench_context *context, const struct bench_report *report,
+static int print_plot(const struct rf_bench_context *context, const struct rf_bench_report *report,
                       struct rf_error *err)
 {
     const char *path = context->options.plot;
@@ -298,7 +298,7 @@ static int print_plot(const struct rf_bench_context *context, const struct bench
     if (file == NULL) {
         return rf_error_set(err, -errno, "%s: %s", path, rf_strerror(-errno));
     }
-    int code = bench_plot_svg(report, file, err);
+    int code = rf_bench_plot_svg(report, file, err);
     if (fclose(file) != 0 && code == 0) {
         code = rf_error_set(err, -errno, "%s: %s", path, rf_strerror(-errno));
     }
@@ -309,12 +309,12 @@ int rf_bench_print(struct rf_bench_context *context, const struct bench_result *
                    size_t count, const struct rf_error *first_error)
 {
     struct rf_error err = {0};
-    bench_environment_end(&context->environment, "");
+    rf_bench_environment_end(&context->environment, "");
     describe_pinning(context, context->environment.pinning, sizeof(context->environment.pinning));
-    const struct bench_report report = {context->command, &context->environment, results, count};
-    int code = context->options.json  ? bench_report_json(&report, stdout, &err)
-               : context->options.csv ? bench_report_csv(&report, stdout, &err)
-                                      : bench_report_table(&report, stdout, &err);
+    const struct rf_bench_report report = {context->command, &context->environment, results, count};
+    int code = context->options.json  ? rf_bench_report_json(&report, stdout, &err)
+               : context->options.csv ? rf_bench_report_csv(&report, stdout, &err)
+                                      : rf_bench_report_table(&report, stdout, &err);
     if (code == 0 && context->options.plot != NULL) {
         code = print_plot(context, &report, &err);
     }
@@ -403,7 +403,7 @@ static int run(const struct command *command, struct rf_bench_context *context)
     context->options = values;
     raise_descriptors();
     if ((command->scope & RUNS) != 0) {
-        bench_environment_begin(&context->environment, "", BENCH_WATCH_USUAL_MS);
+        rf_bench_environment_begin(&context->environment, "", RF_BENCH_WATCH_USUAL_MS);
     }
     return command->run(context);
 }

@@ -39,7 +39,7 @@ struct rf_bench_options {
 struct rf_bench_context {
     struct rf_bench_options options;
     char command[1024]; /* as it was called */
-    struct bench_environment environment;
+    struct rf_bench_environment environment;
 };
 
 /* Commands: each prints its report and returns an exit code. */

@@ -54,8 +54,8 @@ static double quantile_quotient(const struct bench_result *result, const struct 
                     (double)rf_histogram_quantile_ns(other->latencies, ppm));
 }
 
-bool bench_report_next_ratio(const struct bench_report *report, size_t *position,
-                             struct bench_ratio *ret_ratio)
+bool rf_bench_report_next_ratio(const struct rf_bench_report *report, size_t *position,
+                                struct rf_bench_ratio *ret_ratio)
 {
     const size_t count = report->results_count;
     for (; *position < count * count; (*position)++) {
@@ -65,7 +65,7 @@ bool bench_report_next_ratio(const struct bench_report *report, size_t *position
             (*position)++;
             const double throughput =
                 quotient(result->requests_per_second, other->requests_per_second);
-            *ret_ratio = (struct bench_ratio){
+            *ret_ratio = (struct rf_bench_ratio){
                 .result = result,
                 .other = other,
                 .requests_per_second =
@@ -80,8 +80,8 @@ bool bench_report_next_ratio(const struct bench_report *report, size_t *position
     return false;
 }
 
-const char *bench_report_load_text(const struct bench_result *result,
-                                   char text[BENCH_LOAD_TEXT_SIZE])
+const char *rf_bench_report_load_text(const struct bench_result *result,
+                                      char text[RF_BENCH_LOAD_TEXT_SIZE])
 {
     char keys[24] = "";
     char rate[24] = "";
@@ -91,14 +91,14 @@ const char *bench_report_load_text(const struct bench_result *result,
     if (result->rate > 0) {
         (void)snprintf(rate, sizeof(rate), " at %.0f/s", result->rate);
     }
-    (void)snprintf(text, BENCH_LOAD_TEXT_SIZE, "%u x %u%s%s%s", result->connections, result->depth,
-                   keys, rate, result->busy_poll ? " spin" : "");
+    (void)snprintf(text, RF_BENCH_LOAD_TEXT_SIZE, "%u x %u%s%s%s", result->connections,
+                   result->depth, keys, rate, result->busy_poll ? " spin" : "");
     return text;
 }
 
 /* ---- a table with columns as wide as they need ---- */
 
-enum { CELL_SIZE = BENCH_LOAD_TEXT_SIZE, COLUMNS_MAX = 16 };
+enum { CELL_SIZE = RF_BENCH_LOAD_TEXT_SIZE, COLUMNS_MAX = 16 };
 
 struct table {
     char (*cells)[CELL_SIZE]; /* [rows_max * columns] */
@@ -185,7 +185,7 @@ static void add_result(struct table *table, const struct bench_result *result)
     put_name(table_cell(table, row, c++), result->name);
     put_name(table_cell(table, row, c++), result->engine);
     put_name(table_cell(table, row, c++), result->client_engine);
-    (void)bench_report_load_text(result, table_cell(table, row, c++));
+    (void)rf_bench_report_load_text(result, table_cell(table, row, c++));
     (void)snprintf(table_cell(table, row, c++), CELL_SIZE, "%u", result->threads);
     put_grouped(table_cell(table, row, c++), result->requests_per_second);
     const double range = result->requests_per_second_max - result->requests_per_second_min;
@@ -199,7 +199,7 @@ static void add_result(struct table *table, const struct bench_result *result)
     put_ratio(table_cell(table, row, c++), result->ratio);
 }
 
-static int print_results(const struct bench_report *report, FILE *out)
+static int print_results(const struct rf_bench_report *report, FILE *out)
 {
     static const char *const headings[] = {
         "server", "engine", "client",   "load",   "threads", "requests/s", "range %",
@@ -225,28 +225,28 @@ static int print_results(const struct bench_report *report, FILE *out)
     return 0;
 }
 
-static void add_ratio(struct table *table, const struct bench_ratio *ratio)
+static void add_ratio(struct table *table, const struct rf_bench_ratio *ratio)
 {
     const size_t row = table->rows++;
     size_t c = 0;
     put_name(table_cell(table, row, c++), ratio->result->name);
     put_name(table_cell(table, row, c++), ratio->result->engine);
     put_name(table_cell(table, row, c++), ratio->other->name);
-    (void)bench_report_load_text(ratio->result, table_cell(table, row, c++));
+    (void)rf_bench_report_load_text(ratio->result, table_cell(table, row, c++));
     put_ratio(table_cell(table, row, c++), ratio->requests_per_second);
     put_ratio(table_cell(table, row, c++), ratio->p50);
     put_ratio(table_cell(table, row, c++), ratio->p99);
     put_ratio(table_cell(table, row, c++), ratio->p999);
 }
 
-static int print_ratios(const struct bench_report *report, FILE *out)
+static int print_ratios(const struct rf_bench_report *report, FILE *out)
 {
     static const char *const headings[] = {
         "server", "engine", "over", "load", "requests/s", "p50", "p99", "p99.9",
     };
-    struct bench_ratio ratio;
+    struct rf_bench_ratio ratio;
     size_t count = 0;
-    for (size_t position = 0; bench_report_next_ratio(report, &position, &ratio);) {
+    for (size_t position = 0; rf_bench_report_next_ratio(report, &position, &ratio);) {
         count++;
     }
     if (count == 0) {
@@ -257,7 +257,7 @@ static int print_ratios(const struct bench_report *report, FILE *out)
     if (code < 0) {
         return code;
     }
-    for (size_t position = 0; bench_report_next_ratio(report, &position, &ratio);) {
+    for (size_t position = 0; rf_bench_report_next_ratio(report, &position, &ratio);) {
         add_ratio(&table, &ratio);
     }
     (void)fputc('\n', out);
@@ -279,12 +279,12 @@ static int finish(FILE *out, int code, struct rf_error *err)
     return 0;
 }
 
-int bench_report_table(const struct bench_report *report, FILE *out, struct rf_error *err)
+int rf_bench_report_table(const struct rf_bench_report *report, FILE *out, struct rf_error *err)
 {
-    char command[BENCH_COMMAND_SIZE];
+    char command[RF_BENCH_COMMAND_SIZE];
     (void)fprintf(out, "command  %s\n",
-                  bench_plain_text(report->command, command, sizeof(command)));
-    bench_environment_print(report->environment, out);
+                  rf_bench_plain_text(report->command, command, sizeof(command)));
+    rf_bench_environment_print(report->environment, out);
     (void)fputc('\n', out);
     int code = print_results(report, out);
     if (code == 0) {
@@ -372,7 +372,7 @@ static json_t *result_json(const struct bench_result *result)
     return object;
 }
 
-static json_t *ratio_json(const struct bench_ratio *ratio)
+static json_t *ratio_json(const struct rf_bench_ratio *ratio)
 {
     json_t *object = json_object();
     if (add_all(object, load_json(ratio->result)) != 0 ||
@@ -388,15 +388,15 @@ static json_t *ratio_json(const struct bench_ratio *ratio)
     return object;
 }
 
-static int fill_arrays(const struct bench_report *report, json_t *results, json_t *ratios)
+static int fill_arrays(const struct rf_bench_report *report, json_t *results, json_t *ratios)
 {
     for (size_t i = 0; i < report->results_count; i++) {
         if (json_array_append_new(results, result_json(&report->results[i])) != 0) {
             return -ENOMEM;
         }
     }
-    struct bench_ratio ratio;
-    for (size_t position = 0; bench_report_next_ratio(report, &position, &ratio);) {
+    struct rf_bench_ratio ratio;
+    for (size_t position = 0; rf_bench_report_next_ratio(report, &position, &ratio);) {
         if (json_array_append_new(ratios, ratio_json(&ratio)) != 0) {
             return -ENOMEM;
         }
@@ -404,16 +404,16 @@ static int fill_arrays(const struct bench_report *report, json_t *results, json_
     return 0;
 }
 
-int bench_report_json(const struct bench_report *report, FILE *out, struct rf_error *err)
+int rf_bench_report_json(const struct rf_bench_report *report, FILE *out, struct rf_error *err)
 {
-    char command[BENCH_COMMAND_SIZE];
+    char command[RF_BENCH_COMMAND_SIZE];
     json_t *results = json_array();
     json_t *ratios = json_array();
     int code = fill_arrays(report, results, ratios);
     json_t *root = json_pack("{s:s, s:s, s:o, s:O, s:O}", "version", RF_VERSION, "command",
-                             bench_plain_text(report->command, command, sizeof(command)),
-                             "environment", bench_environment_json(report->environment), "results",
-                             results, "ratios", ratios);
+                             rf_bench_plain_text(report->command, command, sizeof(command)),
+                             "environment", rf_bench_environment_json(report->environment),
+                             "results", results, "ratios", ratios);
     if (root == NULL) {
         code = -ENOMEM;
     }
@@ -455,7 +455,7 @@ static int print_csv_line(json_t *object, bool is_heading, FILE *out)
     return fputc('\n', out) == EOF ? -EIO : 0;
 }
 
-int bench_report_csv(const struct bench_report *report, FILE *out, struct rf_error *err)
+int rf_bench_report_csv(const struct rf_bench_report *report, FILE *out, struct rf_error *err)
 {
     int code = 0;
     for (size_t i = 0; code == 0 && i < report->results_count; i++) {

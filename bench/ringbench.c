@@ -371,9 +371,9 @@ static void print_number(double value, int decimals)
     }
 }
 
-static void print_heading(const struct bench_environment *env)
+static void print_heading(const struct rf_bench_environment *env)
 {
-    bench_environment_print(env, stdout);
+    rf_bench_environment_print(env, stdout);
     (void)printf("search   of lines by %s\n\n", rf_ring_form_name(rf_ring_form_best()));
     (void)printf("%-13s %-7s %9s %9s %9s %9s %9s %9s %9s\n", "members x", "method", "ns/lookup",
                  "ns/batch", "bytes per", "build", "add one", "memcpy", "share max");
@@ -427,10 +427,10 @@ static int append_results(json_t *array, uint32_t members, uint32_t replicas,
     return 0;
 }
 
-static int print_json(json_t *array, const struct bench_environment *env)
+static int print_json(json_t *array, const struct rf_bench_environment *env)
 {
     json_t *root = json_pack("{s:s, s:o, s:s, s:O}", "version", RF_VERSION, "environment",
-                             bench_environment_json(env), "form",
+                             rf_bench_environment_json(env), "form",
                              rf_ring_form_name(rf_ring_form_best()), "results", array);
     int code =
         root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -440,8 +440,8 @@ static int print_json(json_t *array, const struct bench_environment *env)
 
 static int measure_all(const struct plan *plan, bool is_json, struct rf_error *err)
 {
-    struct bench_environment env;
-    bench_environment_begin(&env, "", BENCH_WATCH_USUAL_MS);
+    struct rf_bench_environment env;
+    rf_bench_environment_begin(&env, "", RF_BENCH_WATCH_USUAL_MS);
     json_t *array = json_array();
     if (array == NULL) {
         return rf_error_set(err, -ENOMEM, "results: out of memory");
@@ -460,7 +460,7 @@ static int measure_all(const struct plan *plan, bool is_json, struct rf_error *e
             code = rf_error_set(err, -ENOMEM, "results: out of memory");
         }
     }
-    bench_environment_end(&env, "");
+    rf_bench_environment_end(&env, "");
     if (code == 0 && is_json && print_json(array, &env) < 0) {
         code = rf_error_set(err, -EIO, "standard output: cannot write");
     }

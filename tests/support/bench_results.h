@@ -16,10 +16,10 @@
 enum { BENCH_SAMPLES_MAX = 32 };
 
 struct bench_samples {
-    struct bench_environment environment;
+    struct rf_bench_environment environment;
     struct bench_result results[BENCH_SAMPLES_MAX];
     struct rf_histogram *latencies; /* [BENCH_SAMPLES_MAX] */
-    struct bench_report report;
+    struct rf_bench_report report;
 };
 
 /* False: out of memory. */
@@ -32,22 +32,22 @@ static inline bool bench_samples_init(struct bench_samples *samples)
         return false;
     }
     memset(samples->latencies, 0, BENCH_SAMPLES_MAX * sizeof(struct rf_histogram));
-    samples->environment = (struct bench_environment){.cpu = "Some CPU <3 & more",
-                                                      .kernel = "Linux 6.1",
-                                                      .compiler = "gcc 12.2.0",
-                                                      .flags = "Release -O2",
-                                                      .cpus_online = 2,
-                                                      .cpus_usable = 2,
-                                                      .cores_usable = 2,
-                                                      .is_virtual = true,
-                                                      .is_optimized = true,
-                                                      .load_average = 0.04,
-                                                      .cpus_busy = 0.01,
-                                                      .steal = 0.001,
-                                                      .pinning = "server CPU 0, client CPU 1"};
-    samples->report = (struct bench_report){.command = "regbench compare --rounds 5 > 'a & b'",
-                                            .environment = &samples->environment,
-                                            .results = samples->results};
+    samples->environment = (struct rf_bench_environment){.cpu = "Some CPU <3 & more",
+                                                         .kernel = "Linux 6.1",
+                                                         .compiler = "gcc 12.2.0",
+                                                         .flags = "Release -O2",
+                                                         .cpus_online = 2,
+                                                         .cpus_usable = 2,
+                                                         .cores_usable = 2,
+                                                         .is_virtual = true,
+                                                         .is_optimized = true,
+                                                         .load_average = 0.04,
+                                                         .cpus_busy = 0.01,
+                                                         .steal = 0.001,
+                                                         .pinning = "server CPU 0, client CPU 1"};
+    samples->report = (struct rf_bench_report){.command = "regbench compare --rounds 5 > 'a & b'",
+                                               .environment = &samples->environment,
+                                               .results = samples->results};
     return true;
 }
 

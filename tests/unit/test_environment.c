@@ -71,10 +71,10 @@ static void put_siblings(const char *list)
     }
 }
 
-static bool has_warning(const struct bench_environment *env, const char *part)
+static bool has_warning(const struct rf_bench_environment *env, const char *part)
 {
-    char texts[BENCH_WARNINGS_MAX][BENCH_WARNING_SIZE];
-    const size_t count = bench_environment_warnings(env, texts);
+    char texts[RF_BENCH_WARNINGS_MAX][RF_BENCH_WARNING_SIZE];
+    const size_t count = rf_bench_environment_warnings(env, texts);
     bool is_found = false;
     for (size_t i = 0; i < count; i++) {
         is_found = is_found || strstr(texts[i], part) != NULL;
@@ -83,27 +83,27 @@ static bool has_warning(const struct bench_environment *env, const char *part)
 }
 
 /* A machine that there is nothing to say against. */
-static struct bench_environment good(void)
+static struct rf_bench_environment good(void)
 {
-    return (struct bench_environment){.cpu = "Some CPU",
-                                      .kernel = "Linux 6.1",
-                                      .compiler = "gcc 12",
-                                      .flags = "Release -O2",
-                                      .cpus_online = 4,
-                                      .cpus_usable = 4,
-                                      .cores_usable = 4,
-                                      .is_optimized = true,
-                                      .governor = "performance",
-                                      .huge_pages = "madvise",
-                                      .cpus_busy = 0.01,
-                                      .steal = 0.0001,
-                                      .pinning = "server CPU 0"};
+    return (struct rf_bench_environment){.cpu = "Some CPU",
+                                         .kernel = "Linux 6.1",
+                                         .compiler = "gcc 12",
+                                         .flags = "Release -O2",
+                                         .cpus_online = 4,
+                                         .cpus_usable = 4,
+                                         .cores_usable = 4,
+                                         .is_optimized = true,
+                                         .governor = "performance",
+                                         .huge_pages = "madvise",
+                                         .cpus_busy = 0.01,
+                                         .steal = 0.0001,
+                                         .pinning = "server CPU 0"};
 }
 
-static size_t count_warnings(const struct bench_environment *env)
+static size_t count_warnings(const struct rf_bench_environment *env)
 {
-    char texts[BENCH_WARNINGS_MAX][BENCH_WARNING_SIZE];
-    return bench_environment_warnings(env, texts);
+    char texts[RF_BENCH_WARNINGS_MAX][RF_BENCH_WARNING_SIZE];
+    return rf_bench_environment_warnings(env, texts);
 }
 
 /* ---- tests ---- */
@@ -122,8 +122,8 @@ static void a_machine_is_read_from_its_files(void **state)
     put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
     put("/sys/fs/cgroup/a/cpu.max", "150000 100000\n");
     put("/sys/fs/cgroup/cpu.max", "800000 100000\n");
-    struct bench_environment env;
-    bench_environment_begin(&env, root, 0);
+    struct rf_bench_environment env;
+    rf_bench_environment_begin(&env, root, 0);
     assert_string_equal(env.cpu, "Fancy CPU ?? 3000");
     assert_false(env.is_virtual);
     assert_string_equal(env.governor, "powersave");
@@ -137,25 +137,25 @@ static void a_machine_is_read_from_its_files(void **state)
 static void a_hypervisor_is_told_by_a_flag_or_by_the_kernel(void **state)
 {
     (void)state;
-    struct bench_environment env;
+    struct rf_bench_environment env;
     put("/proc/cpuinfo", "model name\t: A\nflags\t\t: fpu lm hypervisor\n");
-    bench_environment_begin(&env, root, 0);
+    rf_bench_environment_begin(&env, root, 0);
     assert_true(env.is_virtual);
     put("/proc/cpuinfo", "model name\t: A\nflags\t\t: fpu hypervisor lm\n");
-    bench_environment_begin(&env, root, 0);
+    rf_bench_environment_begin(&env, root, 0);
     assert_true(env.is_virtual);
     put("/proc/cpuinfo", "model name\t: A\nflags\t\t: fpu\n");
     put("/sys/hypervisor/type", "xen\n");
-    bench_environment_begin(&env, root, 0);
+    rf_bench_environment_begin(&env, root, 0);
     assert_true(env.is_virtual);
 }
 
 static void an_empty_root_leaves_things_unknown_and_warns_of_none(void **state)
 {
     (void)state;
-    struct bench_environment env;
-    bench_environment_begin(&env, root, 1);
-    bench_environment_end(&env, root);
+    struct rf_bench_environment env;
+    rf_bench_environment_begin(&env, root, 1);
+    rf_bench_environment_end(&env, root);
     assert_true(strlen(env.cpu) > 0); /* the architecture */
     assert_true(env.cpus_usable >= 1 && env.cpus_usable <= env.cpus_online);
     assert_int_equal(env.cores_usable, env.cpus_usable);
@@ -180,9 +180,9 @@ static void files_of_nonsense_are_as_if_they_were_not_there(void **state)
             put(names[n], texts[t]);
         }
         put_siblings("all of them\n");
-        struct bench_environment env;
-        bench_environment_begin(&env, root, 0);
-        bench_environment_end(&env, root);
+        struct rf_bench_environment env;
+        rf_bench_environment_begin(&env, root, 0);
+        rf_bench_environment_end(&env, root);
         assert_int_equal(env.cores_usable, env.cpus_usable);
         assert_true(env.load_average < 0 && env.steal < 0);
         assert_string_equal(env.huge_pages, "");
@@ -193,37 +193,37 @@ static void files_of_nonsense_are_as_if_they_were_not_there(void **state)
 static void stolen_time_is_a_share_of_the_run_alone(void **state)
 {
     (void)state;
-    struct bench_environment env;
+    struct rf_bench_environment env;
     put("/proc/stat", "cpu  100 0 100 700 50 0 0 50 0 0\ncpu0 1 2\n");
-    bench_environment_begin(&env, root, 0);
+    rf_bench_environment_begin(&env, root, 0);
     assert_true(env.steal < 0);
     put("/proc/stat", "cpu  150 10 100 720 50 5 5 60 0 0\n"); /* 100 more, 10 of them stolen */
-    bench_environment_end(&env, root);
+    rf_bench_environment_end(&env, root);
     assert_true(env.steal > 0.099 && env.steal < 0.101);
     assert_true(has_warning(&env, "took 10.0 %"));
     /* A counter that went back, as some hosts let it after a migration, says nothing. */
     put("/proc/stat", "cpu  150 10 100 820 50 5 5 40 0 0\n");
-    bench_environment_end(&env, root);
+    rf_bench_environment_end(&env, root);
     assert_true(env.steal < 0);
 }
 
 static void threads_of_one_core_count_once(void **state)
 {
     (void)state;
-    struct bench_environment env;
+    struct rf_bench_environment env;
     put_siblings("0-63\n");
-    bench_environment_begin(&env, root, 0);
+    rf_bench_environment_begin(&env, root, 0);
     assert_int_equal(env.cores_usable, 1);
     put_siblings("0,32\n");
-    bench_environment_begin(&env, root, 0);
+    rf_bench_environment_begin(&env, root, 0);
     assert_int_equal(env.cores_usable, 1);
 }
 
 static void the_machine_itself_is_watched(void **state)
 {
     (void)state;
-    struct bench_environment env;
-    bench_environment_begin(&env, "", 30);
+    struct rf_bench_environment env;
+    rf_bench_environment_begin(&env, "", 30);
     assert_true(env.cpus_busy >= 0 && env.cpus_busy <= env.cpus_online);
     assert_true(env.load_average >= 0);
     assert_true(env.cores_usable >= 1 && env.cores_usable <= env.cpus_usable);
@@ -233,7 +233,7 @@ static void the_machine_itself_is_watched(void **state)
 static void a_good_machine_gets_no_warning(void **state)
 {
     (void)state;
-    struct bench_environment env = good();
+    struct rf_bench_environment env = good();
     assert_int_equal(count_warnings(&env), 0);
     env.governor[0] = '\0';
     env.huge_pages[0] = '\0';
@@ -246,7 +246,7 @@ static void a_good_machine_gets_no_warning(void **state)
 static void each_fault_gets_one_warning(void **state)
 {
     (void)state;
-    struct bench_environment env = good();
+    struct rf_bench_environment env = good();
     env.cpus_usable = env.cores_usable = 1;
     assert_true(has_warning(&env, "1 usable CPU, at least 2"));
     assert_int_equal(count_warnings(&env), 1);
@@ -284,8 +284,8 @@ static void each_fault_gets_one_warning(void **state)
 static void all_faults_at_once_fit(void **state)
 {
     (void)state;
-    struct bench_environment env = good();
-    char texts[BENCH_WARNINGS_MAX][BENCH_WARNING_SIZE];
+    struct rf_bench_environment env = good();
+    char texts[RF_BENCH_WARNINGS_MAX][RF_BENCH_WARNING_SIZE];
     env.cpus_usable = 2;
     env.cores_usable = 1;
     env.cpus_quota = 0.5;
@@ -295,10 +295,10 @@ static void all_faults_at_once_fit(void **state)
     env.is_optimized = false;
     memset(env.governor, 'g', sizeof(env.governor) - 1);
     (void)snprintf(env.huge_pages, sizeof(env.huge_pages), "never");
-    const size_t count = bench_environment_warnings(&env, texts);
+    const size_t count = rf_bench_environment_warnings(&env, texts);
     assert_int_equal(count, 8);
     for (size_t i = 0; i < count; i++) {
-        assert_in_range(strlen(texts[i]), 1, BENCH_WARNING_SIZE - 2);
+        assert_in_range(strlen(texts[i]), 1, RF_BENCH_WARNING_SIZE - 2);
         assert_null(strchr(texts[i], '\n'));
     }
 }
@@ -306,11 +306,11 @@ static void all_faults_at_once_fit(void **state)
 static void json_has_null_for_what_is_unknown(void **state)
 {
     (void)state;
-    struct bench_environment env = good();
+    struct rf_bench_environment env = good();
     env.governor[0] = '\0';
     env.huge_pages[0] = '\0';
     env.load_average = env.cpus_busy = env.steal = -1;
-    json_t *object = bench_environment_json(&env);
+    json_t *object = rf_bench_environment_json(&env);
     assert_non_null(object);
     static const char *const unknown[] = {"governor",     "huge_pages", "cpus_quota",
                                           "load_average", "cpus_busy",  "steal"};
@@ -324,7 +324,7 @@ static void json_has_null_for_what_is_unknown(void **state)
 
     env.is_virtual = true;
     env.steal = 0.25;
-    object = bench_environment_json(&env);
+    object = rf_bench_environment_json(&env);
     assert_non_null(object);
     assert_true(json_is_true(json_object_get(object, "is_virtual")));
     assert_int_equal(json_array_size(json_object_get(object, "warnings")), 2);
@@ -336,21 +336,21 @@ static void plain_text_is_cut_and_cleaned(void **state)
 {
     (void)state;
     char text[8];
-    assert_string_equal(bench_plain_text("a\tb\xc3\xa9\x7f", text, sizeof(text)), "a?b???");
-    assert_string_equal(bench_plain_text("0123456789", text, sizeof(text)), "0123456");
-    assert_string_equal(bench_plain_text("", text, sizeof(text)), "");
+    assert_string_equal(rf_bench_plain_text("a\tb\xc3\xa9\x7f", text, sizeof(text)), "a?b???");
+    assert_string_equal(rf_bench_plain_text("0123456789", text, sizeof(text)), "0123456");
+    assert_string_equal(rf_bench_plain_text("", text, sizeof(text)), "");
 }
 
 static void people_see_warnings_last(void **state)
 {
     (void)state;
-    struct bench_environment env = good();
+    struct rf_bench_environment env = good();
     env.is_virtual = true;
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    bench_environment_print(&env, out);
+    rf_bench_environment_print(&env, out);
     assert_int_equal(fclose(out), 0);
     assert_non_null(strstr(text, "machine  Some CPU, 4 CPUs, usable 4 on 4 cores, virtual, Linux"));
     assert_non_null(strstr(text, "\npinning  server CPU 0\n"));

@@ -36,7 +36,7 @@ static char *draw(void)
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
     struct rf_error err = {0};
-    assert_int_equal(bench_plot_svg(&samples.report, out, &err), 0);
+    assert_int_equal(rf_bench_plot_svg(&samples.report, out, &err), 0);
     assert_int_equal(fclose(out), 0);
     return text;
 }
@@ -199,7 +199,7 @@ static void no_results_are_refused(void **state)
     struct rf_error err = {0};
     FILE *out = fopen("/dev/null", "we");
     assert_non_null(out);
-    assert_int_equal(bench_plot_svg(&samples.report, out, &err), -EINVAL);
+    assert_int_equal(rf_bench_plot_svg(&samples.report, out, &err), -EINVAL);
     assert_non_null(strstr(err.text, "0 results"));
     assert_int_equal(fclose(out), 0);
 }
@@ -211,7 +211,7 @@ static void a_full_disk_is_an_error(void **state)
     struct rf_error err = {0};
     FILE *out = fopen("/dev/full", "we");
     assert_non_null(out);
-    assert_int_equal(bench_plot_svg(&samples.report, out, &err), -EIO);
+    assert_int_equal(rf_bench_plot_svg(&samples.report, out, &err), -EIO);
     (void)fclose(out); /* fails again */
 }
 
@@ -220,7 +220,7 @@ int main(int argc, char **argv)
     if (argc == 2 && begin(NULL) == 0) { /* test_plot FILE draws it there, to be looked at */
         bench_samples_fill(&samples);
         FILE *out = fopen(argv[1], "we");
-        const bool is_drawn = out != NULL && bench_plot_svg(&samples.report, out, NULL) == 0;
+        const bool is_drawn = out != NULL && rf_bench_plot_svg(&samples.report, out, NULL) == 0;
         return out == NULL || fclose(out) != 0 || !is_drawn || end(NULL) != 0;
     }
 #define DRAWING_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)

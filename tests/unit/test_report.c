@@ -29,7 +29,7 @@ static int end(void **state)
     return 0;
 }
 
-typedef int print_function(const struct bench_report *report, FILE *out, struct rf_error *err);
+typedef int print_function(const struct rf_bench_report *report, FILE *out, struct rf_error *err);
 
 /* The caller frees it. */
 static char *print(print_function *function)
@@ -46,7 +46,7 @@ static char *print(print_function *function)
 
 static json_t *print_and_parse(void)
 {
-    char *text = print(bench_report_json);
+    char *text = print(rf_bench_report_json);
     json_error_t error;
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {
@@ -177,7 +177,7 @@ static void csv_has_one_line_of_names_and_one_for_each_result(void **state)
     (void)state;
     (void)add_known();
     (void)bench_samples_add(&samples, "redis", NULL, 8, 1, 180e3);
-    char *text = print(bench_report_csv);
+    char *text = print(rf_bench_report_csv);
     const char *first = strchr(text, '\n') + 1;
     const char *second = strchr(first, '\n') + 1;
     assert_int_equal(strncmp(text, "name,engine,connections,depth,threads,", 38), 0);
@@ -199,17 +199,17 @@ static void csv_has_one_line_of_names_and_one_for_each_result(void **state)
 static void csv_without_results_is_empty(void **state)
 {
     (void)state;
-    char *text = print(bench_report_csv);
+    char *text = print(rf_bench_report_csv);
     assert_string_equal(text, "");
     free(text);
 }
 
 /* ---- ratios ---- */
 
-static size_t count_ratios(struct bench_ratio *ret_last)
+static size_t count_ratios(struct rf_bench_ratio *ret_last)
 {
     size_t count = 0;
-    for (size_t position = 0; bench_report_next_ratio(&samples.report, &position, ret_last);) {
+    for (size_t position = 0; rf_bench_report_next_ratio(&samples.report, &position, ret_last);) {
         count++;
     }
     return count;
@@ -219,11 +219,11 @@ static void a_registry_is_compared_with_its_engines_ceiling_and_all_peers(void *
 {
     (void)state;
     bench_samples_fill(&samples);
-    struct bench_ratio ratio;
+    struct rf_bench_ratio ratio;
     /* Of five loads: uring over its ceiling and redis, whose generator is of uring too; epoll over
      * its ceiling. And one in the open loop. */
     assert_int_equal(count_ratios(&ratio), 5 * 3 + 1);
-    for (size_t position = 0; bench_report_next_ratio(&samples.report, &position, &ratio);) {
+    for (size_t position = 0; rf_bench_report_next_ratio(&samples.report, &position, &ratio);) {
         assert_string_equal(ratio.result->name, "registry");
         assert_string_not_equal(ratio.other->name, "registry");
         assert_int_equal(ratio.result->depth, ratio.other->depth);
@@ -236,7 +236,7 @@ static void a_registry_is_compared_with_its_engines_ceiling_and_all_peers(void *
 static void different_loads_are_never_compared(void **state)
 {
     (void)state;
-    struct bench_ratio ratio;
+    struct rf_bench_ratio ratio;
     (void)bench_samples_add(&samples, "ceiling", "uring", 8, 64, 10e6);
     struct bench_result *result = bench_samples_add(&samples, "registry", "uring", 8, 64, 9e6);
     assert_int_equal(count_ratios(&ratio), 1);
@@ -269,7 +269,7 @@ static void different_loads_are_never_compared(void **state)
 static void ratios_are_of_throughput_and_of_each_quantile(void **state)
 {
     (void)state;
-    struct bench_ratio ratio;
+    struct rf_bench_ratio ratio;
     struct bench_result *ceiling = bench_samples_add(&samples, "ceiling", "uring", 1, 1, 200);
     struct bench_result *result = bench_samples_add(&samples, "registry", "uring", 1, 1, 100);
     rf_histogram_add(ceiling->latencies, 100, 989);
@@ -294,7 +294,7 @@ static void ratios_are_of_throughput_and_of_each_quantile(void **state)
 static void nothing_measured_has_no_ratio(void **state)
 {
     (void)state;
-    struct bench_ratio ratio;
+    struct rf_bench_ratio ratio;
     (void)bench_samples_add(&samples, "ceiling", "uring", 1, 1, 0);
     (void)bench_samples_add(&samples, "registry", "uring", 1, 1, 0);
     assert_int_equal(count_ratios(&ratio), 1);
@@ -313,7 +313,7 @@ static void the_table_is_for_people(void **state)
     (void)state;
     (void)add_known();
     (void)bench_samples_add(&samples, "redis", NULL, 8, 64, 1.5e6);
-    char *text = print(bench_report_table);
+    char *text = print(rf_bench_report_table);
     assert_non_null(strstr(text, "command  regbench compare --rounds 5 > 'a & b'\n"));
     assert_non_null(strstr(text, "\nwarning  a virtual machine"));
     assert_non_null(strstr(text, "\nchecked  900 answers; 100 more could not be\n"));
@@ -334,7 +334,7 @@ static void rows_of_a_table_are_equally_long(void **state)
     wide->requests_per_second = 1e15;
     wide->keys_per_request = UINT32_MAX;
     wide->busy_poll = true;
-    char *text = print(bench_report_table);
+    char *text = print(rf_bench_report_table);
     size_t rows = 0;
     size_t length = 0;
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
@@ -352,21 +352,23 @@ static void rows_of_a_table_are_equally_long(void **state)
 static void a_load_is_named_by_all_that_is_unusual(void **state)
 {
     (void)state;
-    char text[BENCH_LOAD_TEXT_SIZE];
+    char text[RF_BENCH_LOAD_TEXT_SIZE];
     struct bench_result *result = bench_samples_add(&samples, "registry", "uring", 8, 64, 1);
-    assert_string_equal(bench_report_load_text(result, text), "8 x 64");
+    assert_string_equal(rf_bench_report_load_text(result, text), "8 x 64");
     result->keys_per_request = 32;
-    assert_string_equal(bench_report_load_text(result, text), "8 x 64 x 32 keys");
+    assert_string_equal(rf_bench_report_load_text(result, text), "8 x 64 x 32 keys");
     result->rate = 200000;
     result->busy_poll = true;
-    assert_string_equal(bench_report_load_text(result, text), "8 x 64 x 32 keys at 200000/s spin");
+    assert_string_equal(rf_bench_report_load_text(result, text),
+                        "8 x 64 x 32 keys at 200000/s spin");
 }
 
 static void a_full_disk_is_an_error_in_every_form(void **state)
 {
     (void)state;
     bench_samples_fill(&samples);
-    print_function *const functions[] = {bench_report_table, bench_report_json, bench_report_csv};
+    print_function *const functions[] = {rf_bench_report_table, rf_bench_report_json,
+                                         rf_bench_report_csv};
     for (size_t i = 0; i < 3; i++) {
         struct rf_error err = {0};
         FILE *out = fopen("/dev/full", "we");
