@@ -29,7 +29,7 @@ struct rf_bench_environment {
     char cpu[128];         /* model */
     char kernel[128];      /* "Linux 6.18.1" */
     const char *compiler;  /* "gcc 12.2.0"; static */
-    const char *flags;     /* "Release -O2"; static */
+    const char *flags;     /* "Release -O2 -fcf-protection"; static */
     unsigned cpus_online;  /* of the machine */
     unsigned cpus_usable;  /* by this process, as it was when begin was called */
     unsigned cores_usable; /* those that are threads of one core counted once */

@@ -523,9 +523,9 @@ static void put_head(FILE *out, const struct rf_bench_report *report, double hei
              "regfast " RF_VERSION ": throughput and latency");
     put_text(out, MARGIN, MARGIN + 12 + LINE_HEIGHT, ANCHOR_START, "note",
              rf_bench_plain_text(report->command, command, sizeof(command)));
-    (void)snprintf(machine, sizeof(machine), "%s, %u usable CPUs%s, %s, %s, %s; pinning: %s",
+    (void)snprintf(machine, sizeof(machine), "%s, %u usable CPUs%s, %s; pinning: %s; %s, %s",
                    env->cpu, env->cpus_usable, env->is_virtual ? " (virtual)" : "", env->kernel,
-                   env->compiler, env->flags, env->pinning);
+                   env->pinning, env->compiler, env->flags);
     put_text(out, MARGIN, MARGIN + 12 + 2 * LINE_HEIGHT, ANCHOR_START, "note", machine);
 }
 

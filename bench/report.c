@@ -178,6 +178,14 @@ static void put_name(char *cell, const char *name)
     (void)snprintf(cell, CELL_SIZE, "%s", name == NULL ? "-" : name);
 }
 
+/* How far the rounds lie apart; one alone tells nothing. */
+static void put_range(char *cell, const struct bench_result *result)
+{
+    const double range = result->requests_per_second_max - result->requests_per_second_min;
+    (void)snprintf(cell, CELL_SIZE, result->rounds > 1 ? "%.1f" : "-",
+                   100 * quotient(range, result->requests_per_second));
+}
+
 static void add_result(struct table *table, const struct bench_result *result)
 {
     const size_t row = table->rows++;
@@ -188,9 +196,7 @@ static void add_result(struct table *table, const struct bench_result *result)
     (void)rf_bench_report_load_text(result, table_cell(table, row, c++));
     (void)snprintf(table_cell(table, row, c++), CELL_SIZE, "%u", result->threads);
     put_grouped(table_cell(table, row, c++), result->requests_per_second);
-    const double range = result->requests_per_second_max - result->requests_per_second_min;
-    (void)snprintf(table_cell(table, row, c++), CELL_SIZE, "%.1f",
-                   100 * quotient(range, result->requests_per_second));
+    put_range(table_cell(table, row, c++), result);
     put_us(table_cell(table, row, c++), rf_histogram_quantile_ns(result->latencies, 500000));
     put_us(table_cell(table, row, c++), rf_histogram_quantile_ns(result->latencies, 990000));
     put_us(table_cell(table, row, c++), rf_histogram_quantile_ns(result->latencies, 999000));

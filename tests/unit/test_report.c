@@ -325,6 +325,15 @@ static void the_table_is_for_people(void **state)
     free(text);
 }
 
+static void one_round_has_no_range(void **state)
+{
+    (void)state;
+    add_known()->rounds = 1;
+    char *text = print(rf_bench_report_table);
+    assert_non_null(strstr(text, " 13 900 123        -   501.8"));
+    free(text);
+}
+
 static void rows_of_a_table_are_equally_long(void **state)
 {
     (void)state;
@@ -395,6 +404,7 @@ int main(void)
         REPORT_TEST(ratios_are_of_throughput_and_of_each_quantile),
         REPORT_TEST(nothing_measured_has_no_ratio),
         REPORT_TEST(the_table_is_for_people),
+        REPORT_TEST(one_round_has_no_range),
         REPORT_TEST(rows_of_a_table_are_equally_long),
         REPORT_TEST(a_load_is_named_by_all_that_is_unusual),
         REPORT_TEST(a_full_disk_is_an_error_in_every_form),
