@@ -53,7 +53,7 @@ static inline uint32_t rf_histogram_index(uint64_t value_ns)
  * Records `count` times (at least once) that something took `value_ns`; all the requests of a batch
  * can be recorded at once.
  *
- * Threads: the owner. Cost: some ten instructions, one cache line beside the head's; no lock.
+ * Threads: the owner. Cost: some twenty instructions, one cache line beside the head's; no lock.
  */
 static inline void rf_histogram_add(struct rf_histogram *histogram, uint64_t value_ns,
                                     uint64_t count)
