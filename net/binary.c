@@ -154,7 +154,6 @@ static struct rf_wire_owner owner_of(const struct rf_member *member)
 struct matches {
     size_t count;
     uint64_t hashes[RF_BINARY_MATCHES_MAX];
-    uint16_t slots[RF_BINARY_MATCHES_MAX];
     uint32_t request_ids[RF_BINARY_MATCHES_MAX];
     size_t ends[RF_BINARY_MATCHES_MAX]; /* of frames, in the input */
 };
@@ -209,14 +208,16 @@ static enum answer reply_owner(struct run *run, uint32_t request_id, uint16_t sl
 /* Returns how many were answered; less than all only without room. */
 static size_t reply_owners(struct run *run, const struct matches *matches)
 {
+    uint16_t slots[RF_BINARY_MATCHES_MAX];
+    rf_ring_owner_batch(run->group->ring, matches->hashes, matches->count, slots);
     const struct rf_wire_owner_short *owners = run->group->owners;
     const uint64_t version = run->group->version;
     for (size_t i = 0; i < matches->count; i++) {
-        const struct rf_wire_owner_short *owner = &owners[matches->slots[i]];
+        const struct rf_wire_owner_short *owner = &owners[slots[i]];
         if (RF_LIKELY(owner->size != 0 && out_room(run) >= RF_WIRE_MATCH_REPLY_SHORT_ROOM)) {
             run->written +=
                 rf_wire_match_reply_short(out_at(run), matches->request_ids[i], version, owner);
-        } else if (reply_owner(run, matches->request_ids[i], matches->slots[i]) != ANSWERED) {
+        } else if (reply_owner(run, matches->request_ids[i], slots[i]) != ANSWERED) {
             return i;
         }
     }
@@ -247,7 +248,6 @@ static enum answer answer_matches(struct run *run, const struct request *first)
     }
     size_t answered;
     if (has_ring(run->group)) {
-        rf_ring_owner_batch(run->group->ring, matches.hashes, matches.count, matches.slots);
         answered = reply_owners(run, &matches);
     } else {
         answered = reply_no_owners(run, &matches);
