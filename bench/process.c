@@ -19,7 +19,7 @@
 
 enum {
     POLL_NS = 5 * 1000 * 1000,
-    STOP_MS = 5000,       /* to end on SIGTERM */
+    STOP_MS = 500,        /* to end on SIGTERM: they hold nothing that would be lost */
     LOG_READ = 16 * 1024, /* of its output: the beginning, in which it says where it listens */
     EXIT_NOT_RUN = 127,   /* as shells have it */
 };
@@ -164,16 +164,34 @@ int rf_bench_process_wait_server(struct rf_bench_process *process, const char *s
     }
 }
 
+static void tell(const struct rf_bench_process *process, int signal)
+{
+    if (process->pid != 0) {
+        (void)kill(process->pid, signal); /* it is ours and not waited for: it is there */
+    }
+}
+
+void rf_bench_process_freeze(const struct rf_bench_process *process)
+{
+    tell(process, SIGSTOP);
+}
+
+void rf_bench_process_thaw(const struct rf_bench_process *process)
+{
+    tell(process, SIGCONT);
+}
+
 void rf_bench_process_stop(struct rf_bench_process *process)
 {
     if (process->pid != 0) {
         uint64_t deadline_ns = rf_bench_now_ns() + STOP_MS * UINT64_C(1000000);
-        (void)kill(process->pid, SIGTERM); /* it is ours and not waited for: it is there */
+        tell(process, SIGTERM);
+        tell(process, SIGCONT); /* it may be frozen */
         while (!has_ended(process) && rf_bench_now_ns() < deadline_ns) {
             pause_briefly();
         }
         if (process->pid != 0) {
-            (void)kill(process->pid, SIGKILL);
+            tell(process, SIGKILL);
             (void)waitpid(process->pid, NULL, 0); /* cannot take long */
             process->pid = 0;
         }

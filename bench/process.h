@@ -39,6 +39,10 @@ RF_NODISCARD int rf_bench_process_wait_value(struct rf_bench_process *process, c
 RF_NODISCARD int rf_bench_process_wait_server(struct rf_bench_process *process, const char *server,
                                               unsigned timeout_ms, struct rf_error *err);
 
+/* Stops it in its tracks, or lets it go on: who is not measured takes no CPU, even if it spins. */
+void rf_bench_process_freeze(const struct rf_bench_process *process);
+void rf_bench_process_thaw(const struct rf_bench_process *process);
+
 /* SIGTERM, then after some seconds SIGKILL; waits. A zeroed or stopped one is allowed. */
 void rf_bench_process_stop(struct rf_bench_process *process);
 

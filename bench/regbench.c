@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "bench/crowd.h"
 #include "bench/plot.h"
 #include "bench/process.h"
 #include "bench/report.h"
@@ -39,6 +40,11 @@ static const struct command {
      "The same against a responder of its own, which answers without looking: what this machine "
      "can do.",
      rf_bench_command_ceiling, CEILING},
+    {"compare",
+     "Ceiling, registry with each engine, and, if they are installed, redis-server (GET) and "
+     "memcached (meta get), each at every point of a grid, in rounds, of which the median counts. "
+     "Starts all of them on free ports of 127.0.0.1, and ends them.",
+     rf_bench_command_compare, COMPARE},
     {"respond", "That responder by itself, for a generator elsewhere.", rf_bench_command_respond,
      RESPOND},
 };
@@ -101,6 +107,21 @@ static const struct rf_option table[] = {
      RF_OPTION_TEXT, .scope = RUNS, .text = &values.cpu},
     {"server-cpu", "CPU", "CPU for a server that regbench starts; none: not pinned.",
      RF_OPTION_TEXT, .scope = CEILING | COMPARE | RESPOND, .text = &values.server_cpu},
+    {"grid", "CxD,...", "Points to compare at: connections x depth.", RF_OPTION_TEXT,
+     .scope = COMPARE, .default_value = "1x1,8x1,8x16,8x64,64x64,8x256", .text = &values.grid},
+    {"rounds", "N", "Rounds at each point, an odd number for a median.", RF_OPTION_NUMBER, .min = 1,
+     .max = 101, .scope = COMPARE, .default_value = "5", .number = &values.rounds},
+    {"registry", "PATH", "The registry's program. Without it: the one beside regbench.",
+     RF_OPTION_TEXT, .scope = COMPARE, .text = &values.registry},
+    {"registry-args", "ARGUMENTS", "More arguments for the registry, with blanks between.",
+     RF_OPTION_TEXT, .scope = COMPARE, .text = &values.registry_arguments},
+    {"peers", NULL, "Compare with redis and memcached; --peers=false: do not.", RF_OPTION_FLAG,
+     .scope = COMPARE, .default_value = "true", .flag = &values.peers},
+    {"members", "N", "Members of the group.", RF_OPTION_NUMBER, .min = 1,
+     .max = RF_BENCH_MEMBERS_MAX, .scope = COMPARE, .default_value = "100",
+     .number = &values.members},
+    {"replicas", "N", "Points of each member in the ring.", RF_OPTION_NUMBER, .min = 1,
+     .max = RF_REPLICAS_MAX, .scope = COMPARE, .default_value = "1000", .number = &values.replicas},
     {"request-size", "BYTES", "Of each request.", RF_OPTION_NUMBER, .min = 1,
      .max = RF_WIRE_REQUEST_SIZE_MAX, .scope = RESPOND, .default_value = "32",
      .number = &values.request_size},

@@ -21,15 +21,15 @@ enum {
     RF_BENCH_UNAVAILABLE = 4, /* no server, as regctl has it */
 };
 
-/* As given; rf_bench_options.c checks what can be checked alone. */
+/* As given, and checked but for the grid. */
 struct rf_bench_options {
     const char *server, *listen, *group, *distribution, *io, *cpu, *server_cpu, *grid, *registry,
-        *plot, *protocol, *peers;
+        *registry_arguments, *plot, *protocol;
     uint64_t connections, depth, threads, keys, match_many, rate, seed, rounds, members, replicas,
         request_size;
     uint64_t warmup_ns, duration_ns;
     double zipf_exponent; /* 0: uniform */
-    bool busy_poll, check, json, csv, help, version;
+    bool busy_poll, check, peers, json, csv, help, version;
     uint32_t cpus[RF_BENCH_CPUS_MAX]; /* of --cpu */
     uint32_t cpus_count;
     int server_cpu_number; /* RF_BENCH_NO_CPU: none */

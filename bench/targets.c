@@ -78,7 +78,9 @@ int rf_bench_target_prepare(struct rf_bench_target *target, bool check, struct r
                      : 0;
     }
     char text[REGFAST_ERROR_SIZE];
-    int code = regfast_open(target->server, NULL, &target->client, text, sizeof(text));
+    int code = target->client != NULL
+                   ? 0
+                   : regfast_open(target->server, NULL, &target->client, text, sizeof(text));
     if (code < 0) {
         return rf_error_set(err, code, "%s", text);
     }
