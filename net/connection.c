@@ -166,14 +166,16 @@ static void finish_draining(struct rf_worker *worker, struct rf_connection *conn
 
 /* ---- output ---- */
 
-/* Hands `sending` to the engine as far as it takes it. */
-static void send_more(struct rf_worker *worker, struct rf_connection *connection)
+/* Hands `sending` to the engine as far as it takes it. `is_awaited`: there is something to do as
+ * soon as it is sent. */
+static void send_more(struct rf_worker *worker, struct rf_connection *connection, bool is_awaited)
 {
     struct rf_buffer *buffer = connection->sending;
     while (rf_buffer_used(buffer) > 0) {
         rf_counter_add(&worker->counters.sends, 1);
-        int taken = rf_engine_send(worker->engine, &connection->socket,
-                                   buffer->data + buffer->begin, rf_buffer_used(buffer));
+        int taken =
+            rf_engine_send(worker->engine, &connection->socket, buffer->data + buffer->begin,
+                           rf_buffer_used(buffer), is_awaited);
         if (taken == 0) {
             timer_start(worker, connection, RF_TIMER_STALL);
             return;
@@ -188,12 +190,12 @@ static void send_more(struct rf_worker *worker, struct rf_connection *connection
 }
 
 /* Sends the buffer that was being filled; the other one is free. */
-static void send_filled(struct rf_worker *worker, struct rf_connection *connection)
+static void send_filled(struct rf_worker *worker, struct rf_connection *connection, bool is_awaited)
 {
     RF_ASSERT(connection->sending == NULL);
     connection->sending = connection->filling;
     connection->filling = NULL;
-    send_more(worker, connection);
+    send_more(worker, connection, is_awaited);
 }
 
 /* What became of making room for a reply. BLOCKED: until a send has completed. */
@@ -205,7 +207,7 @@ static enum room make_room(struct rf_worker *worker, struct rf_connection *conne
         if (connection->sending != NULL) {
             return ROOM_BLOCKED;
         }
-        send_filled(worker, connection);
+        send_filled(worker, connection, true);
     }
     if (connection->filling != NULL) { /* empty and too small */
         rf_buffer_put(&worker->pool, connection->filling);
@@ -464,7 +466,7 @@ void rf_connection_sent(struct rf_worker *worker, struct rf_connection *connecti
     RF_ASSERT(buffer != NULL && (size_t)result <= rf_buffer_used(buffer));
     buffer->begin += (uint32_t)result;
     rf_counter_add(&worker->counters.bytes_sent, (uint64_t)result);
-    send_more(worker, connection);
+    send_more(worker, connection, true);
     if (connection->sending == NULL && connection->is_blocked) {
         connection->is_blocked = false;
         /* Held input has a request whose reply did not fit, unless that was given up since. */
@@ -497,7 +499,9 @@ void rf_connections_flush(struct rf_worker *worker)
             continue;
         }
         if (connection->sending == NULL && connection->filling != NULL) {
-            send_filled(worker, connection);
+            bool is_awaited = connection->phase != RF_CONNECTION_SERVING ||
+                              connection->is_blocked || worker->is_stopping;
+            send_filled(worker, connection, is_awaited);
         }
         if (connection->phase == RF_CONNECTION_DRAINING && connection->sending == NULL &&
             connection->filling == NULL) {

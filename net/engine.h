@@ -42,7 +42,8 @@ enum rf_engine_feature {
     RF_ENGINE_DEFER_TASKRUN = 1 << 0, /* completions are made when we wait, not in between */
     RF_ENGINE_MULTISHOT_ACCEPT = 1 << 1,
     RF_ENGINE_MULTISHOT_RECEIVE = 1 << 2,
-    RF_ENGINE_FEATURES_ALL = (1 << 3) - 1,
+    RF_ENGINE_QUIET_SEND = 1 << 3, /* a send that succeeds at once needs no completion */
+    RF_ENGINE_FEATURES_ALL = (1 << 4) - 1,
 };
 
 /*
@@ -57,8 +58,9 @@ struct rf_engine_socket {
     uint8_t inflight; /* uring: operations that the kernel has */
     const uint8_t *send_data;
     size_t send_size;
-    struct rf_engine_socket *todo_next; /* uring: of those with something to submit */
-    struct rf_engine_socket *due_next;  /* of those with an event that needs no kernel */
+    struct rf_engine_socket *todo_next;  /* uring: of those with something to submit */
+    struct rf_engine_socket *due_next;   /* of those with an event that needs no kernel */
+    struct rf_engine_socket *quiet_next; /* uring: of those whose send was submitted quietly */
     int due_result;
 };
 
@@ -88,7 +90,7 @@ struct rf_engine_ops { /* one table for each engine */
     void (*receive_pause)(struct rf_engine *engine, struct rf_engine_socket *socket);
     void (*receive_resume)(struct rf_engine *engine, struct rf_engine_socket *socket);
     int (*send)(struct rf_engine *engine, struct rf_engine_socket *socket, const uint8_t *data,
-                size_t size);
+                size_t size, bool is_awaited);
     void (*close)(struct rf_engine *engine, struct rf_engine_socket *socket);
     int (*wait)(struct rf_engine *engine, uint64_t timeout_ns);
     bool (*next)(struct rf_engine *engine, struct rf_event *ret_event);
@@ -160,12 +162,13 @@ static inline void rf_engine_receive_resume(struct rf_engine *engine,
 
 /*
  * Sends; one at a time for each socket. Returns how many bytes were taken at once, > 0, or 0:
- * RF_EVENT_SENT will say; `data` is borrowed until then (or RF_EVENT_CLOSED).
+ * RF_EVENT_SENT will say; `data` is borrowed until then (or RF_EVENT_CLOSED). Unless `is_awaited`
+ * no wait ends for that event alone if all was sent: it may come with the next one.
  */
 static inline int rf_engine_send(struct rf_engine *engine, struct rf_engine_socket *socket,
-                                 const uint8_t *data, size_t size)
+                                 const uint8_t *data, size_t size, bool is_awaited)
 {
-    return engine->ops->send(engine, socket, data, size);
+    return engine->ops->send(engine, socket, data, size, is_awaited);
 }
 
 /* Closes. The one event of this socket that still comes is RF_EVENT_CLOSED. */

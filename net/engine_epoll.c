@@ -149,8 +149,9 @@ static int send_once(struct rf_engine_socket *socket, const uint8_t *data, size_
 }
 
 static int epoll_send(struct rf_engine *base, struct rf_engine_socket *socket, const uint8_t *data,
-                      size_t size)
+                      size_t size, bool is_awaited)
 {
+    (void)is_awaited; /* what is not taken at once is always awaited */
     RF_ASSERT(size >= 1 && size <= INT32_MAX && (socket->state & STATE_SENDING) == 0);
     int sent = send_once(socket, data, size);
     if (sent > 0) {

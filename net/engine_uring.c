@@ -4,6 +4,11 @@
  * list, until the next wait makes submission entries of them: so a full submission queue is a
  * matter of submitting once more, never an error, and a pause followed by a resume costs nothing.
  *
+ * A send that nobody waits for is quiet: it must take everything at once or fail, and only a
+ * failure makes a completion. So the wait that submits it ends with the next request instead of
+ * with the send. When the kernel has taken all entries and shown all completions, what has not
+ * failed has succeeded.
+ *
  * Accept and receive are multishot where the kernel can: one entry arms them for life. Received
  * bytes land in buffers of one ring for the worker, so a connection that is idle has none.
  */
@@ -22,6 +27,9 @@
 
 enum {
     ENTRIES_COUNT = 512, /* operations of one submission; more take more than one */
+    /* Quiet sends that may keep their buffers until something else happens, 1 MiB; with more the
+     * wait that submits them does not block. */
+    QUIET_HELD_MAX = 16,
     NO_BUFFER = -1,
 };
 
@@ -32,6 +40,8 @@ enum {                           /* socket->state */
        STATE_CLOSED = 1 << 3,
        STATE_SENDING = 1 << 4,
        STATE_CANCELLING = 1 << 5, /* the armed receive is being cancelled */
+       STATE_QUIET = 1 << 6,      /* nobody waits for the send */
+       STATE_FAILED = 1 << 7,     /* a quiet send did: due_result */
 };
 
 enum { /* socket->todo */
@@ -59,7 +69,10 @@ struct engine {
     unsigned ready_left;           /* completions of this wait */
     struct rf_engine_socket *todo; /* oldest first */
     struct rf_engine_socket **todo_end;
-    struct rf_engine_socket *due; /* closed: RF_EVENT_CLOSED */
+    struct rf_engine_socket *due;   /* closed: RF_EVENT_CLOSED */
+    struct rf_engine_socket *quiet; /* sends submitted quietly */
+    unsigned quiet_count;
+    bool is_quiet_done; /* the kernel has worked off all of them */
 };
 
 static struct engine *engine_of(struct rf_engine *base)
@@ -70,7 +83,7 @@ static struct engine *engine_of(struct rf_engine *base)
 static void uring_free(struct rf_engine *base)
 {
     struct engine *engine = engine_of(base);
-    RF_ASSERT(engine->todo == NULL && engine->due == NULL);
+    RF_ASSERT(engine->todo == NULL && engine->due == NULL && engine->quiet == NULL);
     if (engine->ring.ring_fd >= 0) {
         io_uring_queue_exit(&engine->ring);
     }
@@ -133,13 +146,17 @@ static void uring_receive_resume(struct rf_engine *base, struct rf_engine_socket
 }
 
 static int uring_send(struct rf_engine *base, struct rf_engine_socket *socket, const uint8_t *data,
-                      size_t size)
+                      size_t size, bool is_awaited)
 {
+    struct engine *engine = engine_of(base);
     RF_ASSERT(size >= 1 && size <= INT32_MAX && (socket->state & STATE_SENDING) == 0);
     socket->state |= STATE_SENDING;
+    if (!is_awaited && (engine->features & RF_ENGINE_QUIET_SEND) != 0) {
+        socket->state |= STATE_QUIET;
+    }
     socket->send_data = data;
     socket->send_size = size;
-    todo_add(engine_of(base), socket, TODO_SEND);
+    todo_add(engine, socket, TODO_SEND);
     return 0;
 }
 
@@ -219,6 +236,14 @@ static bool submit_send(struct engine *engine, struct rf_engine_socket *socket)
         return false;
     }
     io_uring_prep_send(sqe, socket->fd, socket->send_data, socket->send_size, MSG_NOSIGNAL);
+    if ((socket->state & STATE_QUIET) != 0) {
+        /* WAITALL: taking less is a failure; DONTWAIT: decided within the submission. */
+        sqe->msg_flags |= MSG_WAITALL | MSG_DONTWAIT;
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        socket->quiet_next = engine->quiet;
+        engine->quiet = socket;
+        engine->quiet_count++;
+    }
     tag(sqe, socket, TAG_SEND);
     socket->inflight++;
     return true;
@@ -317,7 +342,7 @@ static int uring_wait(struct rf_engine *base, uint64_t timeout_ns)
     recycle(engine);
     bool is_all = submit_standing(engine);
     is_all = submit_todo(engine) && is_all;
-    if (!is_all || engine->due != NULL) {
+    if (!is_all || engine->due != NULL || engine->quiet_count > QUIET_HELD_MAX) {
         timeout_ns = 0;
     }
     int code;
@@ -338,7 +363,10 @@ static int uring_wait(struct rf_engine *base, uint64_t timeout_ns)
     }
     /* Only these: without DEFER_TASKRUN more come in all the time, and they can wait. */
     engine->ready_left = io_uring_cq_ready(&engine->ring);
-    return engine->ready_left > 0 || engine->due != NULL;
+    engine->is_quiet_done =
+        io_uring_sq_ready(&engine->ring) == 0 &&
+        (IO_URING_READ_ONCE(*engine->ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) == 0;
+    return engine->ready_left > 0 || engine->due != NULL || engine->quiet_count > QUIET_HELD_MAX;
 }
 
 /* ---- what has completed ---- */
@@ -390,10 +418,12 @@ static bool on_receive(struct engine *engine, struct rf_engine_socket *socket, i
     return true;
 }
 
-static bool on_send(struct engine *engine, struct rf_engine_socket *socket, int result,
-                    struct rf_event *ret_event)
+/* The end of a send, by its completion or, of a quiet one, without. */
+static bool finish_send(struct engine *engine, struct rf_engine_socket *socket, int result,
+                        struct rf_event *ret_event)
 {
     socket->inflight--;
+    socket->state &= (uint8_t) ~(STATE_QUIET | STATE_FAILED);
     if ((socket->state & STATE_CLOSED) != 0) {
         finish_close(engine, socket);
         return false;
@@ -405,6 +435,34 @@ static bool on_send(struct engine *engine, struct rf_engine_socket *socket, int 
     socket->state &= (uint8_t)~STATE_SENDING;
     *ret_event = (struct rf_event){.kind = RF_EVENT_SENT, .result = result, .socket = socket};
     return true;
+}
+
+static bool on_send(struct engine *engine, struct rf_engine_socket *socket, int result,
+                    struct rf_event *ret_event)
+{
+    if ((socket->state & STATE_QUIET) != 0) { /* it is in that list, and ends there */
+        socket->state |= STATE_FAILED;
+        socket->due_result = result;
+        return false;
+    }
+    return finish_send(engine, socket, result, ret_event);
+}
+
+/* The next quiet send that has an event. One that failed for want of room is sent once more, in the
+ * ordinary way. */
+static bool next_quiet(struct engine *engine, struct rf_event *ret_event)
+{
+    while (engine->quiet != NULL && engine->is_quiet_done) {
+        struct rf_engine_socket *socket = engine->quiet;
+        engine->quiet = socket->quiet_next;
+        engine->quiet_count--;
+        int result =
+            (socket->state & STATE_FAILED) != 0 ? socket->due_result : (int)socket->send_size;
+        if (finish_send(engine, socket, result, ret_event)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void on_cancel(struct engine *engine, struct rf_engine_socket *socket, int result)
@@ -467,6 +525,9 @@ static bool uring_next(struct rf_engine *base, struct rf_event *ret_event)
             return true;
         }
         recycle(engine);
+    }
+    if (next_quiet(engine, ret_event)) {
+        return true;
     }
     struct rf_engine_socket *socket = engine->due;
     if (socket == NULL) {

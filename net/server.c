@@ -98,7 +98,7 @@ static int refuse_uring(int code, struct rf_error *err)
 static void describe_features(struct rf_server *server)
 {
     static const char *const names[] = {"deferred task work", "multishot accept",
-                                        "multishot receive"};
+                                        "multishot receive", "quiet sends"};
     size_t size = sizeof(server->engine_reason);
     int used = snprintf(server->engine_reason, size, "io_uring is available");
     const char *separator = ", without ";

@@ -119,6 +119,80 @@ done:
     return result;
 }
 
+/* Submits a quiet send of `size` bytes and, behind it, what always completes. Returns the send's
+ * result, `size` if it had no completion; *ret_is_quiet says whether it had none. */
+static int send_quietly(struct io_uring *ring, int fd, const uint8_t *data, size_t size,
+                        bool *ret_is_quiet)
+{
+    enum { SEND = 1, LAST = 2 };
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+    RF_ASSERT(sqe != NULL);
+    io_uring_prep_send(sqe, fd, data, size, MSG_NOSIGNAL | MSG_WAITALL | MSG_DONTWAIT);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, SEND);
+    sqe = io_uring_get_sqe(ring);
+    RF_ASSERT(sqe != NULL);
+    io_uring_prep_nop(sqe);
+    io_uring_sqe_set_data64(sqe, LAST);
+    int code = io_uring_submit_and_wait(ring, 1);
+    if (code < 0) {
+        return code;
+    }
+    int result = (int)size;
+    *ret_is_quiet = true;
+    struct io_uring_cqe *cqe;
+    while (io_uring_peek_cqe(ring, &cqe) == 0) {
+        if (io_uring_cqe_get_data64(cqe) == SEND) {
+            result = cqe->res;
+            *ret_is_quiet = false;
+        }
+        io_uring_cqe_seen(ring, cqe);
+    }
+    return result;
+}
+
+static size_t receive_all(int fd)
+{
+    uint8_t data[4096];
+    size_t size = 0;
+    for (;;) {
+        ssize_t received = recv(fd, data, sizeof(data), MSG_DONTWAIT);
+        if (received <= 0) {
+            return size;
+        }
+        size += (size_t)received;
+    }
+}
+
+/*
+ * 1: sends can be quiet, 0: not. What is sent in full must make no completion; what is cut short
+ * must make one that says how much was sent, and what finds no room one that says so. Kernels
+ * before 6.1 get the second wrong.
+ */
+static int try_quiet_send(struct probe *probe)
+{
+    static const uint8_t zeros[64 * 1024];
+    int pair[2];
+    int size = 1; /* becomes the system's least */
+    bool is_quiet = false;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        return -errno;
+    }
+    bool works = (probe->ring.features & IORING_FEAT_CQE_SKIP) != 0 &&
+                 setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0;
+    works = works && send_quietly(&probe->ring, pair[0], zeros, 1, &is_quiet) == 1 && is_quiet &&
+            receive_all(pair[1]) == 1;
+    if (works) {
+        int sent = send_quietly(&probe->ring, pair[0], zeros, sizeof(zeros), &is_quiet);
+        works = sent > 0 && (size_t)sent < sizeof(zeros) && !is_quiet;
+        works = works && send_quietly(&probe->ring, pair[0], zeros, 1, &is_quiet) == -EAGAIN;
+        works = works && receive_all(pair[1]) == (size_t)sent;
+    }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return works;
+}
+
 static bool has_operations(struct io_uring *ring)
 {
     static const int operations[] = {IORING_OP_ACCEPT, IORING_OP_RECV, IORING_OP_SEND,
@@ -156,6 +230,11 @@ static int try_features(struct probe *probe, unsigned features_off, struct rf_er
         return rf_error_set(err, code, "io_uring multishot receive: %s", strerror(-code));
     }
     features |= code > 0 ? RF_ENGINE_MULTISHOT_RECEIVE : 0;
+    code = try_quiet_send(probe);
+    if (code < 0) {
+        return rf_error_set(err, code, "io_uring send: %s", strerror(-code));
+    }
+    features |= code > 0 ? RF_ENGINE_QUIET_SEND : 0;
     code = try_multishot_accept(probe);
     if (code < 0) {
         return rf_error_set(err, code, "io_uring accept: %s", strerror(-code));
