@@ -507,6 +507,7 @@ static void put_head(FILE *out, const struct rf_bench_report *report, double hei
 {
     char command[NOTE_SIZE];
     char machine[NOTE_SIZE];
+    char build[NOTE_SIZE];
     const struct rf_bench_environment *env = report->environment;
     (void)fprintf(out,
                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
@@ -523,10 +524,12 @@ static void put_head(FILE *out, const struct rf_bench_report *report, double hei
              "regfast " RF_VERSION ": throughput and latency");
     put_text(out, MARGIN, MARGIN + 12 + LINE_HEIGHT, ANCHOR_START, "note",
              rf_bench_plain_text(report->command, command, sizeof(command)));
-    (void)snprintf(machine, sizeof(machine), "%s, %u usable CPUs%s, %s; pinning: %s; %s, %s",
-                   env->cpu, env->cpus_usable, env->is_virtual ? " (virtual)" : "", env->kernel,
-                   env->pinning, env->compiler, env->flags);
+    (void)snprintf(machine, sizeof(machine), "%s, %u usable CPUs%s, %s; pinning: %s", env->cpu,
+                   env->cpus_usable, env->is_virtual ? " (virtual)" : "", env->kernel,
+                   env->pinning);
+    (void)snprintf(build, sizeof(build), "%s, %s", env->compiler, env->flags);
     put_text(out, MARGIN, MARGIN + 12 + 2 * LINE_HEIGHT, ANCHOR_START, "note", machine);
+    put_text(out, MARGIN, MARGIN + 12 + 3 * LINE_HEIGHT, ANCHOR_START, "note", build);
 }
 
 int rf_bench_plot_svg(const struct rf_bench_report *report, FILE *out, struct rf_error *err)
@@ -539,7 +542,7 @@ int rf_bench_plot_svg(const struct rf_bench_report *report, FILE *out, struct rf
                           count_kinds(report, count, is_same_latency_panel);
     const size_t entries = count_kinds(report, count, is_same_series);
     const size_t legend_rows = (entries + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
-    const double legend_top = MARGIN + 4 * LINE_HEIGHT;
+    const double legend_top = MARGIN + 5 * LINE_HEIGHT;
     const double panels_top = legend_top + (double)legend_rows * LINE_HEIGHT;
     const size_t panel_rows = (panels + COLUMNS - 1) / COLUMNS;
     const double height = panels_top + (double)panel_rows * PANEL_HEIGHT + MARGIN;
