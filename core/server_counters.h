@@ -23,6 +23,7 @@
       "connections closed because buffers are at their limit")                                     \
     X(TOTAL, accept_errors, "errors", "accepts that failed: descriptors, memory")                  \
     X(TOTAL, io_errors, "errors", "receives and sends that failed")                                \
+    X(TOTAL, buffers_exhausted, "receives", "receives repeated for want of a shared buffer")       \
     X(TOTAL, bytes_received, "bytes", "bytes received from clients")                               \
     X(TOTAL, bytes_sent, "bytes", "bytes sent to clients")                                         \
     X(TOTAL, requests_match, "requests", "match requests")                                         \

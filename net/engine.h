@@ -98,7 +98,8 @@ struct rf_engine_ops { /* one table for each engine */
 
 struct rf_engine {
     const struct rf_engine_ops *ops;
-    int wake_fd; /* an eventfd */
+    int wake_fd;              /* an eventfd */
+    uint64_t exhausted_count; /* receives that ended because every shared buffer was given out */
 };
 
 /* "uring", "epoll". */
@@ -116,12 +117,13 @@ RF_NODISCARD int rf_engine_uring_probe(unsigned features_off, unsigned *ret_feat
 
 /*
  * Makes an engine whose sockets come from `listener_fd`, a listening socket, or -1 for none. The
- * calling thread is the one that uses it. `features` are as probed (for epoll of no meaning).
+ * calling thread is the one that uses it. `features` are as probed; `buffers_count` is that of the
+ * ring of buffers, a power of two.
  * Ownership: the listener stays the caller's and outlives the engine's accepting. The caller owns
  *            *ret_engine.
  * Errors:    as above; -ENOMEM, -EMFILE.
  */
-RF_NODISCARD int rf_engine_uring_new(int listener_fd, unsigned features,
+RF_NODISCARD int rf_engine_uring_new(int listener_fd, unsigned features, unsigned buffers_count,
                                      struct rf_engine **ret_engine, struct rf_error *err);
 RF_NODISCARD int rf_engine_epoll_new(int listener_fd, struct rf_engine **ret_engine,
                                      struct rf_error *err);

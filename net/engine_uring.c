@@ -402,6 +402,9 @@ static bool on_receive(struct engine *engine, struct rf_engine_socket *socket, i
         return false;
     }
     /* ENOBUFS: every buffer was given out; they are all back before the next wait. */
+    if (result == -ENOBUFS) {
+        engine->base.exhausted_count++;
+    }
     if (result == -ENOBUFS || result == -ECANCELED || result == -EINTR || result == -EAGAIN) {
         receive_rearm(engine, socket);
         return false;
@@ -550,8 +553,8 @@ static const struct rf_engine_ops uring_ops = {
     .next = uring_next,
 };
 
-int rf_engine_uring_new(int listener_fd, unsigned features, struct rf_engine **ret_engine,
-                        struct rf_error *err)
+int rf_engine_uring_new(int listener_fd, unsigned features, unsigned buffers_count,
+                        struct rf_engine **ret_engine, struct rf_error *err)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
     if (engine == NULL) {
@@ -570,7 +573,7 @@ int rf_engine_uring_new(int listener_fd, unsigned features, struct rf_engine **r
         goto fail;
     }
     engine->ring = ring;
-    code = rf_uring_buffers_init(&engine->buffers, &engine->ring, RF_ENGINE_BUFFERS_COUNT,
+    code = rf_uring_buffers_init(&engine->buffers, &engine->ring, buffers_count,
                                  RF_ENGINE_BUFFER_SIZE);
     if (code < 0) {
         code = rf_error_set(err, code, "io_uring buffers: %s", strerror(-code));

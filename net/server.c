@@ -229,6 +229,8 @@ static int start_workers(struct rf_server *server, const struct rf_server_config
     struct rf_worker_config worker_config = {
         .engine_kind = server->engine_kind,
         .engine_features = server->engine_features,
+        .engine_buffers_count =
+            config->io_buffers_count == 0 ? RF_ENGINE_BUFFERS_COUNT : config->io_buffers_count,
         .publisher = config->publisher,
         .info = &server->info,
         .log = &server->log,

@@ -80,7 +80,8 @@ struct rf_server_config {
      * most 32 bytes. The counters and the table outlive the server. */
     struct rf_counters_view counters;
 
-    unsigned io_features_off; /* for tests: enum rf_engine_feature bits to take for missing */
+    unsigned io_features_off;  /* for tests: enum rf_engine_feature bits to take for missing */
+    unsigned io_buffers_count; /* for tests: of each io_uring worker, a power of two; 0: enough */
 };
 
 struct rf_server; /* private to server.c */

@@ -141,6 +141,7 @@ static int wait_events(struct rf_worker *worker, uint64_t deadline_ns)
 /* One clock read for all requests of a round, however many batches they came in. */
 static void count_round(struct rf_worker *worker)
 {
+    rf_counter_set(&worker->counters.buffers_exhausted, worker->engine->exhausted_count);
     if (worker->round_answered > 0) {
         rf_spin_waited(&worker->spin, worker->now_ns - worker->answered_ns);
         worker->answered_ns = rf_monotonic_ns();
@@ -251,7 +252,7 @@ static int set_up(struct rf_worker *worker, struct rf_error *err)
     const struct rf_worker_config *config = &worker->config;
     int code = config->engine_kind == RF_ENGINE_URING
                    ? rf_engine_uring_new(config->listener_fd, config->engine_features,
-                                         &worker->engine, err)
+                                         config->engine_buffers_count, &worker->engine, err)
                    : rf_engine_epoll_new(config->listener_fd, &worker->engine, err);
     if (code < 0) {
         return code;

@@ -90,6 +90,7 @@ enum rf_stop { RF_STOP_NO, RF_STOP_DRAIN };
 struct rf_worker_config {
     enum rf_engine_kind engine_kind;
     unsigned engine_features;
+    unsigned engine_buffers_count;
     unsigned index;
     int listener_fd; /* the server's */
     struct rf_publisher *publisher;
