@@ -178,12 +178,36 @@ static void put_name(char *cell, const char *name)
     (void)snprintf(cell, CELL_SIZE, "%s", name == NULL ? "-" : name);
 }
 
-/* How far the rounds lie apart; one alone tells nothing. */
+/* How far the rounds lie apart, over their median. */
+static double range_of(const struct bench_result *result)
+{
+    return quotient(result->requests_per_second_max - result->requests_per_second_min,
+                    result->requests_per_second);
+}
+
+/* One round alone tells nothing. */
 static void put_range(char *cell, const struct bench_result *result)
 {
-    const double range = result->requests_per_second_max - result->requests_per_second_min;
-    (void)snprintf(cell, CELL_SIZE, result->rounds > 1 ? "%.1f" : "-",
-                   100 * quotient(range, result->requests_per_second));
+    (void)snprintf(cell, CELL_SIZE, result->rounds > 1 ? "%.1f" : "-", 100 * range_of(result));
+}
+
+/* What the environment cannot know beforehand: whether it stayed quiet. */
+static void print_unsteady(const struct rf_bench_report *report, FILE *out)
+{
+    static const double steady = 0.2; /* a quiet machine's rounds are within some percent */
+    size_t count = 0;
+    double worst = 0;
+    for (size_t i = 0; i < report->results_count; i++) {
+        const double range = range_of(&report->results[i]);
+        count += range > steady;
+        worst = range > worst ? range : worst;
+    }
+    if (count > 0) {
+        (void)fprintf(out,
+                      "warning  rounds of %zu of %zu rows lie more than 20 %% apart, %.0f %% at "
+                      "worst: the machine was not quiet\n",
+                      count, report->results_count, worst * 100);
+    }
 }
 
 static void add_result(struct table *table, const struct bench_result *result)
@@ -228,6 +252,7 @@ static int print_results(const struct rf_bench_report *report, FILE *out)
     table_fini(&table);
     (void)fprintf(out, "checked  %llu answers; %llu more could not be\n",
                   (unsigned long long)checked, (unsigned long long)skipped);
+    print_unsteady(report, out);
     return 0;
 }
 
