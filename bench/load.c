@@ -269,7 +269,8 @@ static void watch(struct run *run)
     uint64_t last_ns = run->shared.start_ns;
     uint64_t last_answered = 0;
     unsigned ticks = 0;
-    for (uint64_t now_ns = rf_bench_now_ns(); now_ns < run->shared.stop_ns;
+    for (uint64_t now_ns = rf_bench_now_ns();
+         now_ns < run->shared.stop_ns && atomic_load(&run->shared.ended_count) < run->started;
          now_ns = rf_bench_now_ns()) {
         uint64_t left_ns = run->shared.stop_ns - now_ns;
         struct timespec tick = {.tv_nsec = (long)(left_ns < TICK_NS ? left_ns : TICK_NS)};

@@ -471,6 +471,7 @@ void *rf_bench_thread_run(void *argument)
         thread->code = run(&loop);
         look_at_truth(&loop);
     }
+    atomic_fetch_add(&shared->ended_count, 1);
     tear_down(&loop);
     return NULL;
 }

@@ -28,6 +28,7 @@ struct rf_bench_shared {
     enum rf_bench_gate gate;
     uint64_t start_ns, measure_ns, stop_ns;
     _Atomic(const struct rf_bench_truth *) truth;
+    _Atomic(uint32_t) ended_count; /* threads that have: all, if the server is gone */
 };
 
 struct rf_bench_counts {

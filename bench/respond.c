@@ -59,6 +59,17 @@ static int open_listener(const char *text, struct rf_error *err)
     return fd;
 }
 
+/* So that it shows before anybody connects. */
+static int try_engine(const struct rf_bench_respond_config *config, struct rf_error *err)
+{
+    struct rf_bench_io *io;
+    int code = rf_bench_io_new(config->engine, config->connections, config->busy_poll, &io, err);
+    if (code == 0) {
+        rf_bench_io_free(io);
+    }
+    return code;
+}
+
 static int print_port(int listener, struct rf_error *err)
 {
     struct sockaddr_storage sockaddr;
@@ -206,6 +217,9 @@ int rf_bench_respond(const struct rf_bench_respond_config *config, struct rf_err
     responder.dirty = calloc(config->connections, sizeof(*responder.dirty));
     if (code == 0 && (responder.connections == NULL || responder.dirty == NULL)) {
         code = rf_error_set(err, -ENOMEM, "%u connections: out of memory", config->connections);
+    }
+    if (code == 0) {
+        code = try_engine(config, err);
     }
     if (code == 0) {
         code = print_port(listener, err);
