@@ -102,20 +102,19 @@ static enum answer reply_refused(struct run *run, const struct rf_wire_header *h
     return CLOSE;
 }
 
-/* Of one size. A call costs more than comparing a name does. */
+/* Names of one size, each within a frame: so there are a head and a size before it, and the 8 bytes
+ * that a short name ends with can be loaded. A call costs more than comparing a name does. */
 static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
 {
-    for (; size >= 8; a += 8, b += 8, size -= 8) {
-        if (rf_load_le64(a) != rf_load_le64(b)) {
-            return false;
-        }
+    static_assert(RF_WIRE_HEADER_SIZE >= 8, "8 bytes may be loaded before a name");
+    uint64_t differing = rf_load_le64(a + size - 8) ^ rf_load_le64(b + size - 8);
+    if (size < 8) {
+        return differing >> 8 * (8 - size) == 0;
     }
-    for (size_t i = 0; i < size; i++) {
-        if (a[i] != b[i]) {
-            return false;
-        }
+    for (size_t at = 0; at + 8 < size; at += 8) {
+        differing |= rf_load_le64(a + at) ^ rf_load_le64(b + at);
     }
-    return true;
+    return differing == 0;
 }
 
 static inline bool is_group_of_last(const struct run *run, struct rf_wire_bytes name)
@@ -212,16 +211,23 @@ static size_t reply_owners(struct run *run, const struct matches *matches)
     rf_ring_owner_batch(run->group->ring, matches->hashes, matches->count, slots);
     const struct rf_wire_owner_short *owners = run->group->owners;
     const uint64_t version = run->group->version;
-    for (size_t i = 0; i < matches->count; i++) {
-        const struct rf_wire_owner_short *owner = &owners[slots[i]];
-        if (RF_LIKELY(owner->size != 0 && out_room(run) >= RF_WIRE_MATCH_REPLY_SHORT_ROOM)) {
-            run->written +=
-                rf_wire_match_reply_short(out_at(run), matches->request_ids[i], version, owner);
-        } else if (reply_owner(run, matches->request_ids[i], slots[i]) != ANSWERED) {
+    const size_t count = matches->count;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *out = out_at(run); /* not in *run, which every store through it might change */
+        const uint8_t *end = run->out + run->out_size;
+        for (; i < count && end - out >= RF_WIRE_MATCH_REPLY_SHORT_ROOM; i++) {
+            const struct rf_wire_owner_short *owner = &owners[slots[i]];
+            if (RF_UNLIKELY(owner->size == 0)) {
+                break;
+            }
+            out += rf_wire_match_reply_short(out, matches->request_ids[i], version, owner);
+        }
+        run->written = (size_t)(out - run->out);
+        if (i < count && reply_owner(run, matches->request_ids[i], slots[i]) != ANSWERED) {
             return i;
         }
     }
-    return matches->count;
+    return count;
 }
 
 static size_t reply_no_owners(struct run *run, const struct matches *matches)
