@@ -107,6 +107,7 @@ static void send_due(struct loop *loop, uint32_t index, uint64_t now_ns)
 static void schedule(struct loop *loop, uint64_t now_ns)
 {
     uint32_t count = loop->thread->connections_count;
+    RF_ASSERT(count > 0);
     while (rf_bench_due_ns(&loop->schedule, loop->scheduled) <= now_ns) {
         uint32_t index = (uint32_t)(loop->scheduled % count);
         loop->scheduled++;

@@ -17,12 +17,21 @@
 #include "bench/process.h"
 #include "bench/report.h"
 #include "bench/schedule.h"
-#include "core/assert.h"
+#include "core/address.h"
 #include "core/options.h"
 #include "core/wire.h"
 
 /* Scopes of options. */
-enum { LOAD = 1, CEILING = 2, COMPARE = 4, RESPOND = 8, RUNS = LOAD | CEILING | COMPARE };
+enum {
+    LOAD = 1,
+    CEILING = 2,
+    COMPARE = 4,
+    RESPOND = 8,
+    MEMBERS = 16,
+    RUNS = LOAD | CEILING | COMPARE
+};
+
+enum { REGISTRY_PORT = 9800, GOSSIP_PORT = 7370 };
 
 typedef int run_command(struct rf_bench_context *context);
 
@@ -45,6 +54,10 @@ static const struct command {
      "memcached (meta get), each at every point of a grid, in rounds, of which the median counts. "
      "Starts all of them on free ports of 127.0.0.1, and ends them.",
      rf_bench_command_compare, COMPARE},
+    {"members",
+     "Makes a group of many members known to a registry and answers its probes for all of them, "
+     "from one thread, until it is ended: for load on a registry of one's own.",
+     rf_bench_command_members, MEMBERS},
     {"respond", "That responder by itself, for a generator elsewhere.", rf_bench_command_respond,
      RESPOND},
 };
@@ -60,8 +73,9 @@ static const char *const io_choices[] = {"uring", "epoll", NULL};
 static const char *const protocol_choices[] = {"registry", "ceiling", NULL};
 
 static const struct rf_option table[] = {
-    {"s", "HOST:PORT", "The registry's client address.", RF_OPTION_HOST_PORT, .port_default = 9800,
-     .scope = LOAD, .default_value = "127.0.0.1:9800", .text = &values.server},
+    {"s", "HOST:PORT", "The registry's client address.", RF_OPTION_HOST_PORT,
+     .port_default = REGISTRY_PORT, .scope = LOAD, .default_value = "127.0.0.1:9800",
+     .text = &values.server},
     {"protocol", "NAME",
      "What the server is: a registry, or a ceiling for `regbench respond` with the same numbers.",
      RF_OPTION_CHOICE, .choices = protocol_choices, .scope = LOAD, .default_value = "registry",
@@ -77,8 +91,8 @@ static const struct rf_option table[] = {
     {"threads", "N", "Threads of the generator; connections are shared out among them.",
      RF_OPTION_NUMBER, .min = 1, .max = RF_BENCH_THREADS_MAX, .scope = RUNS, .default_value = "1",
      .number = &values.threads},
-    {"group", "GROUP", "The group of all requests.", RF_OPTION_TEXT, .scope = RUNS,
-     .default_value = "web", .text = &values.group},
+    {"group", "GROUP", "The group of all requests, or of all members.", RF_OPTION_TEXT,
+     .scope = RUNS | MEMBERS, .default_value = "web", .text = &values.group},
     {"keys", "N", "Distinct keys of 16 bytes.", RF_OPTION_NUMBER, .min = 1,
      .max = RF_BENCH_KEYS_MAX, .scope = RUNS, .default_value = "10000", .number = &values.keys},
     {"distribution", "NAME",
@@ -102,10 +116,11 @@ static const struct rf_option table[] = {
      .default_value = "uring", .text = &values.io},
     {"busy-poll", NULL, "Spin instead of blocking.", RF_OPTION_FLAG, .flag = &values.busy_poll},
     {"cpu", "LIST",
-     "CPUs for the generator's threads in turn, as 1 or 1,3. Without it, where there are two or "
-     "more: 1 with a server that regbench starts; else none.",
+     "CPUs for the generator's threads in turn, as 1 or 1,3; none: not pinned. Without it, beside "
+     "a server that regbench starts on CPU 0, the others.",
      RF_OPTION_TEXT, .scope = RUNS, .text = &values.cpu},
-    {"server-cpu", "CPU", "CPU for a server that regbench starts; none: not pinned.",
+    {"server-cpu", "CPU",
+     "CPU for a server that regbench starts; none: not pinned. Without it: 0, if there are two.",
      RF_OPTION_TEXT, .scope = CEILING | COMPARE | RESPOND, .text = &values.server_cpu},
     {"grid", "CxD,...", "Points to compare at: connections x depth.", RF_OPTION_TEXT,
      .scope = COMPARE, .default_value = "1x1,8x1,8x16,8x64,64x64,8x256", .text = &values.grid},
@@ -118,10 +133,19 @@ static const struct rf_option table[] = {
     {"peers", NULL, "Compare with redis and memcached; --peers=false: do not.", RF_OPTION_FLAG,
      .scope = COMPARE, .default_value = "true", .flag = &values.peers},
     {"members", "N", "Members of the group.", RF_OPTION_NUMBER, .min = 1,
-     .max = RF_BENCH_MEMBERS_MAX, .scope = COMPARE, .default_value = "100",
+     .max = RF_BENCH_MEMBERS_MAX, .scope = COMPARE | MEMBERS, .default_value = "100",
      .number = &values.members},
     {"replicas", "N", "Points of each member in the ring.", RF_OPTION_NUMBER, .min = 1,
-     .max = RF_REPLICAS_MAX, .scope = COMPARE, .default_value = "1000", .number = &values.replicas},
+     .max = RF_REPLICAS_MAX, .scope = COMPARE | MEMBERS, .default_value = "1000",
+     .number = &values.replicas},
+    {"gossip", "HOST:PORT", "The registry's gossip address.", RF_OPTION_HOST_PORT,
+     .port_default = GOSSIP_PORT, .scope = MEMBERS, .default_value = "127.0.0.1:7370",
+     .text = &values.gossip},
+    {"churn", "MS",
+     "So often a member goes, without a leave, or the one that has gone comes back; 0: the group "
+     "stays.",
+     RF_OPTION_NUMBER, .max = 3600000, .scope = MEMBERS, .default_value = "0",
+     .number = &values.churn_ms},
     {"request-size", "BYTES", "Of each request.", RF_OPTION_NUMBER, .min = 1,
      .max = RF_WIRE_REQUEST_SIZE_MAX, .scope = RESPOND, .default_value = "32",
      .number = &values.request_size},
@@ -221,10 +245,36 @@ static int set_cpus(uint32_t scope, struct rf_error *err)
     if (values.cpu != NULL) {
         return strcmp(values.cpu, "none") == 0 ? 0 : parse_cpus(values.cpu, err);
     }
-    if (is_placed) {
-        values.cpus[values.cpus_count++] = 1;
+    for (uint32_t cpu = 0; is_placed && cpu < CPU_SETSIZE && values.cpus_count < values.threads;
+         cpu++) {
+        if (CPU_ISSET(cpu, &usable) && (int)cpu != values.server_cpu_number) {
+            values.cpus[values.cpus_count++] = cpu;
+        }
     }
     return 0;
+}
+
+/* The port that may be left out. */
+static int complete_address(const char **address, uint16_t port_default,
+                            char ret_text[RF_HOST_SIZE_MAX + 16], struct rf_error *err)
+{
+    struct rf_host_port parsed;
+    int code = rf_host_port_parse(*address, port_default, &parsed, err);
+    if (code == 0) {
+        bool is_v6 = strchr(parsed.host, ':') != NULL;
+        (void)snprintf(ret_text, RF_HOST_SIZE_MAX + 16, "%s%s%s:%u", is_v6 ? "[" : "", parsed.host,
+                       is_v6 ? "]" : "", parsed.port);
+        *address = ret_text;
+    }
+    return code;
+}
+
+static int check_addresses(struct rf_error *err)
+{
+    static char server[RF_HOST_SIZE_MAX + 16];
+    static char gossip[RF_HOST_SIZE_MAX + 16];
+    int code = complete_address(&values.server, REGISTRY_PORT, server, err);
+    return code < 0 ? code : complete_address(&values.gossip, GOSSIP_PORT, gossip, err);
 }
 
 static int check_values(uint32_t scope, struct rf_error *err)
@@ -238,6 +288,9 @@ static int check_values(uint32_t scope, struct rf_error *err)
     }
     if (code == 0) {
         code = set_cpus(scope, err);
+    }
+    if (code == 0) {
+        code = check_addresses(err);
     }
     if (code == 0 && values.json && values.csv) {
         code = rf_error_set(err, -EINVAL, "options -json and -csv: one of them");

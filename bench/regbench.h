@@ -24,9 +24,9 @@ enum {
 /* As given, and checked but for the grid. */
 struct rf_bench_options {
     const char *server, *listen, *group, *distribution, *io, *cpu, *server_cpu, *grid, *registry,
-        *registry_arguments, *plot, *protocol;
+        *registry_arguments, *gossip, *plot, *protocol;
     uint64_t connections, depth, threads, keys, match_many, rate, seed, rounds, members, replicas,
-        request_size;
+        request_size, churn_ms;
     uint64_t warmup_ns, duration_ns;
     double zipf_exponent; /* 0: uniform */
     bool busy_poll, check, peers, json, csv, help, version;
@@ -46,6 +46,7 @@ struct rf_bench_context {
 int rf_bench_command_load(struct rf_bench_context *context);
 int rf_bench_command_ceiling(struct rf_bench_context *context);
 int rf_bench_command_compare(struct rf_bench_context *context);
+int rf_bench_command_members(struct rf_bench_context *context);
 int rf_bench_command_respond(struct rf_bench_context *context);
 
 /* One line on standard error; returns the exit code that fits. */

@@ -51,20 +51,30 @@ struct comparison {
 
 /* ---- what to compare ---- */
 
+/* A number at the front of *at, which moves behind it; 0: none, or more than `max`. */
+static uint32_t take_number(const char **at, uint32_t max)
+{
+    uint32_t number = 0;
+    for (; **at >= '0' && **at <= '9' && number <= max; (*at)++) {
+        number = number * 10 + (uint32_t)(**at - '0');
+    }
+    return number <= max ? number : 0;
+}
+
 static int parse_grid(struct comparison *comparison, struct rf_error *err)
 {
-    const char *text = comparison->options->grid;
-    for (const char *at = text; *at != '\0';) {
-        unsigned connections = 0;
-        unsigned depth = 0;
-        int used = 0;
-        if (sscanf(at, "%ux%u%n", &connections, &depth, &used) != 2 ||
-            (at[used] != ',' && at[used] != '\0') || connections < 1 ||
-            connections > RF_BENCH_CONNECTIONS_MAX || depth < 1 || depth > RF_BENCH_DEPTH_MAX) {
+    const char *at = comparison->options->grid;
+    do {
+        const char *start = at;
+        uint32_t connections = take_number(&at, RF_BENCH_CONNECTIONS_MAX);
+        bool has_x = *at == 'x';
+        at += has_x ? 1 : 0;
+        uint32_t depth = take_number(&at, RF_BENCH_DEPTH_MAX);
+        if (!has_x || connections == 0 || depth == 0 || (*at != ',' && *at != '\0')) {
             return rf_error_set(err, -EINVAL,
                                 "option -grid: '%.40s': allowed are points as 8x64, connections x "
                                 "depth, with commas between",
-                                at);
+                                start);
         }
         if (comparison->points_count == POINTS_MAX) {
             return rf_error_set(err, -EINVAL, "option -grid: allowed are %d points", POINTS_MAX);
@@ -74,11 +84,8 @@ static int parse_grid(struct comparison *comparison, struct rf_error *err)
                                 connections, (unsigned)comparison->options->threads);
         }
         comparison->points[comparison->points_count++] = (struct point){connections, depth};
-        at += used + (at[used] == ',' ? 1 : 0);
-    }
-    return comparison->points_count > 0
-               ? 0
-               : rf_error_set(err, -EINVAL, "option -grid: there is no point");
+    } while (*at++ == ',');
+    return 0;
 }
 
 /* The registry beside this program, unless another is given. */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * regbench_load.c - regbench load, ceiling and respond.
+ * regbench_load.c - regbench load, ceiling, members and respond.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "bench/crowd.h"
 #include "bench/process.h"
 #include "bench/regbench.h"
 #include "bench/respond.h"
@@ -65,6 +67,33 @@ int rf_bench_command_ceiling(struct rf_bench_context *context)
     code = code < 0 ? rf_bench_fail(&err) : measure_and_print(context, &target);
     rf_bench_target_fini(&target);
     return code;
+}
+
+int rf_bench_command_members(struct rf_bench_context *context)
+{
+    const struct rf_bench_options *options = &context->options;
+    struct rf_bench_crowd *crowd;
+    struct rf_error err = {0};
+    const struct rf_bench_crowd_config config = {
+        .registry = options->gossip,
+        .group = options->group,
+        .members_count = (uint32_t)options->members,
+        .replicas = (uint32_t)options->replicas,
+        .churn_ns = options->churn_ms * 1000000,
+    };
+    int code = rf_bench_crowd_new(&config, &crowd, &err);
+    if (code < 0) {
+        return rf_bench_fail(&err);
+    }
+    (void)printf("members=%u group=%s\n", config.members_count, config.group);
+    if (fflush(stdout) != 0) {
+        (void)rf_error_set(&err, -EIO, "cannot print that they are there");
+        rf_bench_crowd_free(crowd);
+        return rf_bench_fail(&err);
+    }
+    while (true) {
+        (void)pause(); /* until a signal ends the process */
+    }
 }
 
 int rf_bench_command_respond(struct rf_bench_context *context)

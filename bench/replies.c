@@ -137,7 +137,7 @@ static ptrdiff_t read_frame(struct reader *reader, const uint8_t *at, size_t siz
     }
     judge(reader, &header, at + RF_WIRE_HEADER_SIZE);
     next(reader);
-    return (ptrdiff_t)(RF_WIRE_HEADER_SIZE + header.payload_size);
+    return RF_WIRE_HEADER_SIZE + (ptrdiff_t)header.payload_size;
 }
 
 /* Replies to single matches that are right, from the front. Returns how many bytes. */

@@ -45,8 +45,8 @@ void rf_bench_draw_uniform(uint32_t *draws, size_t draws_count, uint32_t keys_co
          * what would go past the end of a last, cut order is left out. */
         for (uint32_t number = 0; number < keys_count; number++) {
             uint64_t place = rf_random_below(&random, number + 1);
-            if (number < count) {
-                draws[done + number] = place < count ? draws[done + place] : number;
+            if (number < count && place != number) {
+                draws[done + number] = draws[done + place];
             }
             if (place < count) {
                 draws[done + place] = number;
