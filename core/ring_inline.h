@@ -4,8 +4,8 @@
  *
  * Answers as rf_placement_hash and rf_ring_owner do. What a lookup costs in a big ring is how few
  * instructions are between one wait for memory and the next, since the CPU overlaps the lookups of
- * as many keys as its window holds; without the two calls a quarter more fit (core/RING.md has the
- * figures). In SSE2, which every x86-64 has: AVX2 code is not inlined into functions that are not
+ * as many keys as its window holds; without the two calls more of them fit (ringbench measures
+ * this form). In SSE2, which every x86-64 has: AVX2 code is not inlined into functions that are not
  * AVX2 themselves, and where memory is waited for it is no faster.
  */
 #ifndef RF_CORE_RING_INLINE_H
