@@ -254,6 +254,11 @@ uint32_t rf_broadcast_transmit_limit(uint32_t retransmit_mult, size_t n)
     return retransmit_mult * digits;
 }
 
+uint32_t rf_broadcast_transmits_max(const struct rf_broadcast_queue *queue)
+{
+    return queue->count == 0 ? 0 : queue->items[queue->count - 1]->transmits;
+}
+
 void rf_broadcast_check(const struct rf_broadcast_queue *queue)
 {
     size_t named = 0;

@@ -79,6 +79,9 @@ bool rf_broadcast_finished(struct rf_broadcast_queue *queue, enum rf_broadcast_n
 /* retransmit_mult x ceil(log10(n + 1)). */
 uint32_t rf_broadcast_transmit_limit(uint32_t retransmit_mult, size_t n);
 
+/* How often the message that was sent most often has been sent; 0: none is queued. O(1). */
+uint32_t rf_broadcast_transmits_max(const struct rf_broadcast_queue *queue);
+
 /* Asserts order, bounds and names. O(count). */
 void rf_broadcast_check(const struct rf_broadcast_queue *queue);
 
