@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT
+ *
+ * sim.c - nodes, their inputs and outputs, and the clock.
  */
 #include "tests/sim/sim.h"
 
@@ -8,180 +10,69 @@
 #include <string.h>
 
 #include "core/assert.h"
-#include "gossip/serf_private.h"
+#include "gossip/keyring.h"
+#include "gossip/tags.h"
+#include "tests/sim/sim_private.h"
 
-enum { CHECK_EVERY = 8, DATAGRAM_MAX = 16384 };
-
-enum event_type { EVENT_TICK, EVENT_PACKET, EVENT_CONNECT, EVENT_REPLY };
-
-struct rf_sim_event {
-    uint64_t at_ns;
-    uint64_t order; /* of creation: the tie-break */
-    enum event_type type;
-    size_t to;
-    size_t from;
-    uint32_t generation; /* of the node that opened the exchange */
-    uint64_t exchange_id;
-    enum rf_exchange_expect expect;
-    int code;
-    size_t size;
-    uint8_t bytes[];
+enum {
+    NODES_MIN = 16,
+    SOCKET_BUFFER = 2 << 20, /* what the driver asks for */
+    SOCKET_OVERHEAD = 768,   /* of a small datagram in it, as Linux counts */
+    READ_IN_A_ROW = 64,      /* datagrams that the driver reads before it looks at the time */
 };
 
-/* ---- the trace ---- */
-
-static void trace_word(struct rf_sim *sim, uint64_t word)
+void rf_sim_trace(struct rf_sim *sim, uint64_t word)
 {
     sim->trace = (sim->trace ^ word) * UINT64_C(0x9e3779b97f4a7c15);
     sim->trace ^= sim->trace >> 29;
 }
 
-static void trace_bytes(struct rf_sim *sim, const void *data, size_t size)
-{
-    trace_word(sim, rf_name_hash(1, rf_slice(data, size)));
-}
+/* ---- outputs ---- */
 
-/* ---- the heap of events ---- */
-
-static bool is_before(const struct rf_sim_event *a, const struct rf_sim_event *b)
+/* Eight bytes at a time in two lanes: bytes of packets are most of what is traced. */
+static void trace_bytes(struct rf_sim *sim, const uint8_t *data, size_t size)
 {
-    return a->at_ns < b->at_ns || (a->at_ns == b->at_ns && a->order < b->order);
-}
-
-static void push(struct rf_sim *sim, struct rf_sim_event *event)
-{
-    event->order = sim->events_made++;
-    if (sim->heap_count == sim->heap_capacity) {
-        sim->heap_capacity = sim->heap_capacity == 0 ? 64 : 2 * sim->heap_capacity;
-        sim->heap = realloc(sim->heap, sim->heap_capacity * sizeof(sim->heap[0]));
-        RF_ASSERT(sim->heap != NULL);
+    uint64_t lanes[2] = {size, ~size};
+    size_t at = 0;
+    for (; at + 16 <= size; at += 16) {
+        uint64_t words[2];
+        memcpy(words, data + at, sizeof(words));
+        lanes[0] = (lanes[0] ^ words[0]) * UINT64_C(0x9e3779b97f4a7c15);
+        lanes[1] = (lanes[1] ^ words[1]) * UINT64_C(0xbf58476d1ce4e5b9);
+        lanes[0] ^= lanes[0] >> 32;
+        lanes[1] ^= lanes[1] >> 32;
     }
-    size_t i = sim->heap_count++;
-    while (i > 0 && is_before(event, sim->heap[(i - 1) / 2])) {
-        sim->heap[i] = sim->heap[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    sim->heap[i] = event;
+    uint64_t rest[2] = {0};
+    memcpy(rest, data + at, size - at);
+    rf_sim_trace(sim, lanes[0] ^ rest[0]);
+    rf_sim_trace(sim, lanes[1] ^ rest[1]);
 }
 
-static struct rf_sim_event *pop(struct rf_sim *sim)
-{
-    struct rf_sim_event *first = sim->heap[0];
-    struct rf_sim_event *last = sim->heap[--sim->heap_count];
-    size_t i = 0;
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child + 1 < sim->heap_count && is_before(sim->heap[child + 1], sim->heap[child])) {
-            child++;
-        }
-        if (child >= sim->heap_count || !is_before(sim->heap[child], last)) {
-            break;
-        }
-        sim->heap[i] = sim->heap[child];
-        i = child;
-    }
-    sim->heap[i] = last;
-    return first;
-}
-
-static struct rf_sim_event *event_new(enum event_type type, uint64_t at_ns, const uint8_t *bytes,
-                                      size_t size)
-{
-    struct rf_sim_event *event = calloc(1, sizeof(*event) + size);
-    RF_ASSERT(event != NULL);
-    event->type = type;
-    event->at_ns = at_ns;
-    event->size = size;
-    if (size > 0) {
-        memcpy(event->bytes, bytes, size);
-    }
-    return event;
-}
-
-/* ---- the network ---- */
-
-static uint64_t latency_ns(struct rf_sim *sim)
-{
-    const struct rf_sim_network *network = &sim->network;
-    return network->latency_min_ns +
-           rf_random_below(&sim->random, network->latency_max_ns - network->latency_min_ns + 1);
-}
-
-static bool happens(struct rf_sim *sim, uint32_t percent)
-{
-    return percent > 0 && rf_random_below(&sim->random, 100) < percent;
-}
-
-/* The node at an address; nodes_count: none. */
-static size_t node_at(const struct rf_sim *sim, const struct rf_address *address)
-{
-    size_t index = (size_t)address->ip[2] * 256 + address->ip[3];
-    bool is_ours = address->ip_size == 4 && index < sim->nodes_count &&
-                   rf_address_equal(&sim->nodes[index].address, address);
-    return is_ours ? index : sim->nodes_count;
-}
-
-static void send_packet(struct rf_sim *sim, size_t from, const struct rf_output *output)
-{
-    static const struct rf_envelope envelope;
-    uint8_t datagram[DATAGRAM_MAX];
-    struct rf_packet_options options = {.crc = output->with_crc};
-    int size =
-        rf_packet_seal(&envelope, &options, NULL, rf_slice(output->bytes, output->bytes_size),
-                       datagram, sizeof(datagram));
-    RF_ASSERT(size > 0);
-    sim->packets_sent++;
-    size_t to = node_at(sim, &output->address);
-    if (to == sim->nodes_count || sim->cut[from][to]) {
-        return;
-    }
-    int copies = happens(sim, sim->network.duplicate_percent) ? 2 : 1;
-    for (int i = 0; i < copies; i++) {
-        if (!happens(sim, sim->network.loss_percent)) {
-            struct rf_sim_event *event =
-                event_new(EVENT_PACKET, sim->now_ns + latency_ns(sim), datagram, (size_t)size);
-            event->to = to;
-            event->from = from;
-            push(sim, event);
-        }
-    }
-}
-
-static void open_exchange(struct rf_sim *sim, size_t from, const struct rf_output *output)
-{
-    size_t to = node_at(sim, &output->address);
-    bool is_cut = to == sim->nodes_count || sim->cut[from][to] || sim->cut[to][from];
-    struct rf_sim_event *event =
-        event_new(is_cut ? EVENT_REPLY : EVENT_CONNECT,
-                  is_cut ? output->deadline_ns : sim->now_ns + latency_ns(sim), output->bytes,
-                  output->bytes_size);
-    event->to = is_cut ? from : to;
-    event->from = from;
-    event->generation = sim->nodes[from].generation;
-    event->exchange_id = output->exchange_id;
-    event->expect = output->expect;
-    event->code = is_cut ? -ETIMEDOUT : 0;
-    push(sim, event);
-}
-
-/* ---- nodes ---- */
-
-static void on_output(struct rf_sim *sim, size_t index, const struct rf_output *output)
+static void on_member(struct rf_sim *sim, uint32_t index, const struct rf_output *output)
 {
     struct rf_sim_node *node = &sim->nodes[index];
-    trace_word(sim, output->type);
-    trace_word(sim, sim->now_ns + index);
+    node->changes[output->change]++;
+    rf_sim_check_name(sim, index, rf_slice(output->name, output->name_size));
+    if (sim->on_member != NULL) {
+        sim->on_member(sim, index, output, sim->on_member_context);
+    }
+}
+
+static void on_output(struct rf_sim *sim, uint32_t index, const struct rf_output *output)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    rf_sim_trace(sim, sim->now_ns ^ ((uint64_t)output->type << 56) ^ ((uint64_t)index << 40));
     trace_bytes(sim, output->bytes, output->bytes_size);
-    trace_bytes(sim, output->name, output->name_size);
+    trace_bytes(sim, (const uint8_t *)output->name, output->name_size);
     switch (output->type) {
     case RF_OUTPUT_PACKET:
-        send_packet(sim, index, output);
+        rf_sim_send_packet(sim, index, output);
         break;
     case RF_OUTPUT_EXCHANGE:
-        open_exchange(sim, index, output);
+        rf_sim_open_exchange(sim, index, output);
         break;
     case RF_OUTPUT_MEMBER:
-        node->changes[output->change]++;
+        on_member(sim, index, output);
         break;
     case RF_OUTPUT_JOIN_RESULT:
         node->joins_done += output->code == 0;
@@ -193,125 +84,166 @@ static void on_output(struct rf_sim *sim, size_t index, const struct rf_output *
     case RF_OUTPUT_NAME_LOST:
         node->has_lost_name = true;
         break;
-    case RF_OUTPUT_NOTICE:
-        break;
     default:
-        RF_ASSERT(!"an output that drivers do not get, or lost outputs");
+        RF_ASSERT(output->type == RF_OUTPUT_NOTICE); /* others are not for drivers, or lost */
+        break;
     }
 }
 
-/* Beliefs about one incarnation go from alive to gone and never back. */
-static void check_beliefs(struct rf_sim *sim, struct rf_sim_node *node)
-{
-    const struct rf_node_table *table = &node->serf->swim.nodes;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct rf_node *other = table->list[i];
-        size_t subject = strtoul(other->name + strlen("node-"), NULL, 10);
-        RF_ASSERT(subject < sim->nodes_count);
-        struct rf_sim_belief *belief = &node->beliefs[subject];
-        bool is_gone = other->state == RF_NODE_DEAD || other->state == RF_NODE_LEFT;
-        if (belief->step != 0) {
-            RF_ASSERT(other->incarnation >= belief->incarnation);
-            RF_ASSERT(!belief->is_gone || is_gone || other->incarnation > belief->incarnation);
-        }
-        belief->step = sim->steps;
-        belief->incarnation = other->incarnation;
-        belief->is_gone = is_gone;
-    }
-    for (size_t i = 0; i < sim->nodes_count; i++) {
-        if (node->beliefs[i].step != sim->steps) {
-            node->beliefs[i].step = 0; /* forgotten: it may come back as it was */
-        }
-    }
-}
-
-static void schedule(struct rf_sim *sim, size_t index)
+static void schedule(struct rf_sim *sim, uint32_t index)
 {
     struct rf_sim_node *node = &sim->nodes[index];
-    uint64_t deadline_ns = rf_serf_deadline_ns(node->serf);
-    deadline_ns = deadline_ns < sim->now_ns ? sim->now_ns : deadline_ns;
-    if (deadline_ns < node->tick_at_ns) {
-        node->tick_at_ns = deadline_ns;
-        struct rf_sim_event *event = event_new(EVENT_TICK, deadline_ns, NULL, 0);
-        event->to = index;
-        push(sim, event);
+    uint64_t deadline_ns = UINT64_MAX;
+    if (node->serf != NULL && node->resume_at_ns == 0) {
+        deadline_ns = rf_serf_deadline_ns(node->serf);
+        deadline_ns = deadline_ns == UINT64_MAX ? deadline_ns : deadline_ns + node->behind_ns;
+        deadline_ns = deadline_ns < sim->now_ns ? sim->now_ns : deadline_ns;
+        deadline_ns = deadline_ns < node->busy_until_ns ? node->busy_until_ns : deadline_ns;
     }
+    rf_sim_tick_set(sim, index, deadline_ns);
 }
 
 /* After every input: outputs, invariants, the next tick. */
-static void settle(struct rf_sim *sim, size_t index)
+static void settle(struct rf_sim *sim, uint32_t index)
 {
     struct rf_sim_node *node = &sim->nodes[index];
     struct rf_output output;
     while (rf_serf_next(node->serf, &output)) {
         on_output(sim, index, &output);
     }
-    sim->steps++;
-    check_beliefs(sim, node);
-    if (sim->steps % CHECK_EVERY == 0) {
-        rf_serf_check(node->serf);
-    }
+    node->busy_until_ns = sim->now_ns + node->service_ns;
+    rf_sim_check_node(sim, index);
     schedule(sim, index);
 }
 
-void rf_sim_init(struct rf_sim *sim, const char *name, uint64_t seed)
+/* ---- the world ---- */
+
+void rf_sim_init(struct rf_sim *sim, uint64_t seed)
 {
-    *sim = (struct rf_sim){.seed = seed, .random = {.state = seed}, .now_ns = RF_SIM_S};
-    sim->network =
-        (struct rf_sim_network){.latency_min_ns = RF_SIM_MS / 5, .latency_max_ns = 2 * RF_SIM_MS};
+    *sim = (struct rf_sim){.seed = seed,
+                           .random = {.state = seed},
+                           .now_ns = RF_SIM_S,
+                           .start_ns = RF_SIM_S,
+                           .checks_beliefs = true};
+    rf_serf_config_init(&sim->config, RF_SWIM_LAN);
+    rf_sim_heal(sim);
     sim->packet = malloc(sizeof(*sim->packet));
     RF_ASSERT(sim->packet != NULL);
-    printf("%s: seed %llu\n", name, (unsigned long long)seed);
-    (void)fflush(stdout); /* a lost line is no failure of the test */
+}
+
+static void backlog_clear(struct rf_sim *sim, struct rf_sim_node *node)
+{
+    while (node->backlog_first != NULL) {
+        struct rf_sim_packet *packet = node->backlog_first;
+        node->backlog_first = packet->next;
+        rf_sim_packet_free(sim, packet);
+    }
+    node->backlog_last = NULL;
+    node->backlog_bytes = 0;
 }
 
 void rf_sim_fini(struct rf_sim *sim)
 {
     for (size_t i = 0; i < sim->nodes_count; i++) {
         rf_serf_free(sim->nodes[i].serf);
+        backlog_clear(sim, &sim->nodes[i]);
+        free(sim->nodes[i].beliefs);
     }
-    for (size_t i = 0; i < sim->heap_count; i++) {
-        free(sim->heap[i]);
-    }
-    free(sim->heap);
+    rf_sim_events_fini(sim);
+    rf_keyring_free(sim->envelope.keyring);
+    free(sim->nodes);
+    free(sim->links);
+    free(sim->workspace);
     free(sim->packet);
+}
+
+void rf_sim_use_codec(struct rf_sim *sim, bool is_encrypted)
+{
+    static const uint8_t key[32] = "a key of 32 bytes for simulation";
+    RF_ASSERT(sim->nodes_count == 0);
+    sim->uses_codec = true;
+    sim->workspace = malloc(sizeof(*sim->workspace));
+    RF_ASSERT(sim->workspace != NULL);
+    if (is_encrypted) {
+        struct rf_error err = {0};
+        int code = rf_keyring_new(&sim->envelope.keyring, &err);
+        RF_ASSERT(code == 0);
+        code = rf_keyring_add(sim->envelope.keyring, rf_slice(key, sizeof(key)), &err);
+        RF_ASSERT(code == 0);
+        sim->envelope.label = rf_slice_text("simulated");
+        sim->config.is_encrypted = true;
+        sim->config.swim.packet_overhead = rf_packet_overhead(&sim->envelope);
+    }
+}
+
+/* ---- nodes ---- */
+
+static size_t default_meta(const struct rf_sim_node *node, uint8_t meta[RF_META_SIZE_MAX])
+{
+    char addr[32];
+    (void)snprintf(addr, sizeof(addr), "10.0.%u.%u:80", node->address.ip[2], node->address.ip[3]);
+    struct rf_tag tags[] = {{rf_slice_text("group"), rf_slice_text("web")},
+                            {rf_slice_text("addr"), rf_slice_text(addr)},
+                            {rf_slice_text("replicas"), rf_slice_text("10")}};
+    struct rf_packer packer = rf_packer(meta, RF_META_SIZE_MAX);
+    int size = rf_tags_encode(tags, sizeof(tags) / sizeof(tags[0]), &packer);
+    RF_ASSERT(size > 0);
+    return (size_t)size;
 }
 
 void rf_sim_start_node(struct rf_sim *sim, size_t index, const char *name)
 {
-    static const uint8_t meta[] = "web";
     struct rf_sim_node *node = &sim->nodes[index];
     RF_ASSERT(node->serf == NULL);
-    struct rf_serf_config config;
-    rf_serf_config_init(&config, RF_SWIM_LAN);
+    uint8_t meta[RF_META_SIZE_MAX];
+    struct rf_serf_config config = sim->config;
     config.swim.name = name;
     config.swim.address = node->address;
     config.swim.meta = meta;
-    config.swim.meta_size = sizeof(meta) - 1;
+    config.swim.meta_size = default_meta(node, meta);
     struct rf_error err = {0};
-    int code = rf_serf_new(&config, rf_random_next(&sim->random), sim->now_ns, &node->serf, &err);
+    int code = rf_serf_new(&config, rf_random_next(&sim->random), rf_sim_local_ns(sim, node),
+                           &node->serf, &err);
     if (code != 0) {
-        printf("start of %s: %s\n", name, err.text);
+        (void)fprintf(stderr, "start of %s: %s\n", name, err.text);
     }
     RF_ASSERT(code == 0);
     if (name != node->name) {
         (void)snprintf(node->name, sizeof(node->name), "%s", name);
     }
     node->generation++;
-    node->tick_at_ns = UINT64_MAX;
     node->has_left = false;
-    memset(node->beliefs, 0, sizeof(node->beliefs));
-    settle(sim, index);
+    rf_sim_beliefs_reset(node);
+    settle(sim, (uint32_t)index);
+}
+
+static void grow(struct rf_sim *sim, size_t count)
+{
+    if (sim->nodes_count + count <= sim->nodes_capacity) {
+        return;
+    }
+    size_t capacity = sim->nodes_capacity == 0 ? NODES_MIN : sim->nodes_capacity;
+    while (capacity < sim->nodes_count + count) {
+        capacity *= 2;
+    }
+    RF_ASSERT(capacity <= RF_SIM_NODES_MAX);
+    rf_sim_links_grow(sim, capacity);
+    sim->nodes = realloc(sim->nodes, capacity * sizeof(sim->nodes[0]));
+    sim->ticks = realloc(sim->ticks, capacity * sizeof(sim->ticks[0]));
+    RF_ASSERT(sim->nodes != NULL && sim->ticks != NULL);
+    sim->nodes_capacity = capacity;
 }
 
 void rf_sim_start(struct rf_sim *sim, size_t count)
 {
+    grow(sim, count);
     for (size_t i = 0; i < count; i++) {
         size_t index = sim->nodes_count++;
-        RF_ASSERT(index < RF_SIM_NODES_MAX);
-        sim->nodes[index].address = (struct rf_address){
-            .ip = {10, 0, (uint8_t)(index / 256), (uint8_t)index}, .ip_size = 4, .port = 7946};
-        char name[32];
+        sim->nodes[index] = (struct rf_sim_node){
+            .address = {
+                .ip = {10, 0, (uint8_t)(index / 256), (uint8_t)index}, .ip_size = 4, .port = 7946}};
+        rf_sim_tick_add(sim, (uint32_t)index);
+        char name[RF_SIM_NAME_SIZE];
         (void)snprintf(name, sizeof(name), "node-%zu", index);
         rf_sim_start_node(sim, index, name);
     }
@@ -319,157 +251,337 @@ void rf_sim_start(struct rf_sim *sim, size_t count)
 
 void rf_sim_kill(struct rf_sim *sim, size_t index)
 {
-    rf_serf_free(sim->nodes[index].serf);
-    sim->nodes[index].serf = NULL;
+    struct rf_sim_node *node = &sim->nodes[index];
+    rf_serf_free(node->serf);
+    node->serf = NULL;
+    node->resume_at_ns = 0;
+    node->busy_until_ns = 0;
+    backlog_clear(sim, node);
+    schedule(sim, (uint32_t)index);
+}
+
+void rf_sim_restart(struct rf_sim *sim, size_t index)
+{
+    if (sim->nodes[index].serf != NULL) {
+        rf_sim_kill(sim, index);
+    }
+    rf_sim_start_node(sim, index, sim->nodes[index].name);
 }
 
 void rf_sim_join(struct rf_sim *sim, size_t index, size_t seed_index)
 {
+    struct rf_sim_node *node = &sim->nodes[index];
     uint64_t join_id;
-    int code = rf_serf_join(sim->nodes[index].serf, sim->now_ns, &sim->nodes[seed_index].address, 1,
-                            &join_id, NULL);
+    int code = rf_serf_join(node->serf, rf_sim_local_ns(sim, node), &sim->nodes[seed_index].address,
+                            1, &join_id, NULL);
     RF_ASSERT(code == 0);
-    settle(sim, index);
+    settle(sim, (uint32_t)index);
 }
 
 void rf_sim_leave(struct rf_sim *sim, size_t index)
 {
-    int code = rf_serf_leave(sim->nodes[index].serf, sim->now_ns, NULL);
+    struct rf_sim_node *node = &sim->nodes[index];
+    int code = rf_serf_leave(node->serf, rf_sim_local_ns(sim, node), NULL);
     RF_ASSERT(code == 0);
-    settle(sim, index);
+    settle(sim, (uint32_t)index);
 }
 
 void rf_sim_set_meta(struct rf_sim *sim, size_t index, const char *role)
 {
-    int code = rf_serf_set_meta(sim->nodes[index].serf, sim->now_ns, (const uint8_t *)role,
+    struct rf_sim_node *node = &sim->nodes[index];
+    int code = rf_serf_set_meta(node->serf, rf_sim_local_ns(sim, node), (const uint8_t *)role,
                                 strlen(role), NULL);
     RF_ASSERT(code == 0);
-    settle(sim, index);
+    settle(sim, (uint32_t)index);
+}
+
+static void receive(struct rf_sim *sim, uint32_t index, const struct rf_address *from,
+                    struct rf_slice message)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    rf_sim_check_before(sim, index, message);
+    rf_serf_receive(node->serf, rf_sim_local_ns(sim, node), from, message.data, message.size);
+    rf_sim_check_after(sim, index, message);
 }
 
 void rf_sim_inject(struct rf_sim *sim, size_t index, const uint8_t *data, size_t size)
 {
     struct rf_address nowhere = {.ip = {192, 0, 2, 1}, .ip_size = 4, .port = 1};
-    rf_serf_receive(sim->nodes[index].serf, sim->now_ns, &nowhere, data, size);
-    settle(sim, index);
+    receive(sim, (uint32_t)index, &nowhere, rf_slice(data, size));
+    settle(sim, (uint32_t)index);
 }
 
-void rf_sim_partition(struct rf_sim *sim, size_t split, bool both, bool is_cut)
+/* ---- acquaintance ---- */
+
+static void forget_broadcasts(struct rf_broadcast_queue *queue)
 {
-    for (size_t a = 0; a < split; a++) {
-        for (size_t b = split; b < sim->nodes_count; b++) {
-            sim->cut[a][b] = is_cut;
-            sim->cut[b][a] = both ? is_cut : sim->cut[b][a];
-        }
+    struct rf_broadcast_queue old = *queue;
+    rf_broadcast_fini(queue);
+    rf_broadcast_init(queue, old.count_max, old.size_max, old.names.seed);
+}
+
+/* Without what would be said to the others about it: they know. */
+static void forget_outputs(struct rf_sim_node *node)
+{
+    struct rf_output output;
+    while (rf_serf_next(node->serf, &output)) {
+        node->changes[RF_MEMBER_CHANGE_JOIN] += output.type == RF_OUTPUT_MEMBER;
     }
+    forget_broadcasts(&node->serf->swim.queue);
+    for (size_t i = 0; i < RF_SWIM_USER_QUEUES; i++) {
+        forget_broadcasts(&node->serf->swim.user_queues[i]);
+    }
+}
+
+static uint8_t *encode_all(const struct rf_sim *sim, size_t *ret_size)
+{
+    size_t running = rf_sim_running(sim);
+    size_t capacity = 64 + running * (RF_META_SIZE_MAX + 256);
+    uint8_t *bytes = malloc(capacity);
+    RF_ASSERT(bytes != NULL);
+    struct rf_packer packer = rf_packer(bytes, capacity);
+    struct rf_push_pull_header header = {.nodes_count = running};
+    int code = rf_push_pull_header_encode(&header, &packer);
+    for (size_t i = 0; i < sim->nodes_count && code >= 0; i++) {
+        if (sim->nodes[i].serf == NULL) {
+            continue;
+        }
+        const struct rf_node *self = sim->nodes[i].serf->swim.self;
+        struct rf_push_node_state state = {.name = self->link.name,
+                                           .address = self->address,
+                                           .meta = rf_slice(self->meta, self->meta_size),
+                                           .incarnation = self->incarnation};
+        memcpy(state.vsn, self->vsn, RF_VSN_SIZE);
+        code = rf_push_node_state_encode(&state, &packer);
+    }
+    RF_ASSERT(code >= 0);
+    *ret_size = packer.size;
+    return bytes;
+}
+
+void rf_sim_acquaint(struct rf_sim *sim)
+{
+    static const struct rf_envelope plain;
+    size_t size = 0;
+    uint8_t *bytes = encode_all(sim, &size);
+    struct rf_stream_parser parser;
+    rf_stream_parser_init(&parser, &plain, RF_STREAM_REQUEST);
+    int code = rf_stream_parser_feed(&parser, bytes, size);
+    RF_ASSERT(code == 1);
+    for (uint32_t i = 0; i < sim->nodes_count; i++) {
+        struct rf_sim_node *node = &sim->nodes[i];
+        if (node->serf == NULL) {
+            continue;
+        }
+        struct rf_error err = {0};
+        rf_serf_begin(node->serf, rf_sim_local_ns(sim, node));
+        code = rf_swim_merge(&node->serf->swim, node->serf->now_ns,
+                             rf_stream_parser_message(&parser), &err);
+        RF_ASSERT(code == 0);
+        rf_serf_end(node->serf);
+        forget_outputs(node);
+        rf_sim_check_all(sim, i);
+        schedule(sim, i);
+    }
+    rf_stream_parser_fini(&parser);
+    free(bytes);
 }
 
 /* ---- steps ---- */
 
-static void on_packet(struct rf_sim *sim, const struct rf_sim_event *event)
+static void on_packet(struct rf_sim *sim, uint32_t index, const struct rf_sim_packet *packet)
 {
-    static const struct rf_envelope envelope;
-    struct rf_sim_node *node = &sim->nodes[event->to];
-    int code = rf_packet_open(sim->packet, &envelope, event->bytes, event->size);
-    RF_ASSERT(code == 0);
-    struct rf_slice message;
-    while (rf_packet_next(sim->packet, &message)) {
-        rf_serf_receive(node->serf, sim->now_ns, &sim->nodes[event->from].address, message.data,
-                        message.size);
-        settle(sim, event->to);
-    }
-    RF_ASSERT(sim->packet->dropped_count == 0);
-}
-
-/* What a stream brings is parsed as a driver would. */
-static const struct rf_stream_message *
-parse(struct rf_stream_parser *parser, enum rf_stream_role role, const uint8_t *bytes, size_t size)
-{
-    static const struct rf_envelope envelope;
-    rf_stream_parser_init(parser, &envelope, role);
-    int code = rf_stream_parser_feed(parser, bytes, size);
-    RF_ASSERT(code == 1);
-    return rf_stream_parser_message(parser);
-}
-
-static void on_connect(struct rf_sim *sim, const struct rf_sim_event *event)
-{
-    struct rf_sim_node *node = &sim->nodes[event->to];
-    const uint8_t *reply = NULL;
-    size_t reply_size = 0;
-    int code = -ECONNREFUSED;
-    bool has_reply = false;
-    if (node->serf != NULL) {
-        struct rf_stream_parser parser;
-        const struct rf_stream_message *message =
-            parse(&parser, RF_STREAM_REQUEST, event->bytes, event->size);
-        has_reply = rf_serf_accept(node->serf, sim->now_ns, &sim->nodes[event->from].address,
-                                   message, &reply, &reply_size);
-        rf_stream_parser_fini(&parser);
-        code = has_reply ? 0 : -ECONNRESET;
-    }
-    struct rf_sim_event *back =
-        event_new(EVENT_REPLY, sim->now_ns + latency_ns(sim), reply, has_reply ? reply_size : 0);
-    back->to = event->from;
-    back->from = event->to;
-    back->generation = event->generation;
-    back->exchange_id = event->exchange_id;
-    back->expect = event->expect;
-    back->code = code;
-    push(sim, back);
-    if (node->serf != NULL) {
-        settle(sim, event->to);
-    }
-}
-
-static void on_reply(struct rf_sim *sim, const struct rf_sim_event *event)
-{
-    struct rf_sim_node *node = &sim->nodes[event->to];
-    if (node->serf == NULL || node->generation != event->generation) {
+    const struct rf_sim_node *node = &sim->nodes[index];
+    if (node->serf == NULL ||
+        rf_packet_open(sim->packet, &sim->envelope, packet->bytes, packet->size) < 0) {
         return;
     }
-    if (event->code != 0) {
-        rf_serf_exchange_done(node->serf, sim->now_ns, event->exchange_id, event->code, NULL, NULL);
+    struct rf_slice message;
+    while (rf_packet_next(sim->packet, &message)) {
+        receive(sim, index, &sim->nodes[packet->from].address, message);
+    }
+    settle(sim, index);
+}
+
+/* What a stream brings is parsed as a driver would. NULL: it is refused. */
+static const struct rf_stream_message *parse(const struct rf_sim *sim,
+                                             struct rf_stream_parser *parser,
+                                             enum rf_stream_role role,
+                                             const struct rf_sim_packet *packet)
+{
+    rf_stream_parser_init(parser, &sim->envelope, role);
+    int code = rf_stream_parser_feed(parser, packet->bytes, packet->size);
+    return code == 1 ? rf_stream_parser_message(parser) : NULL;
+}
+
+static void on_connect(struct rf_sim *sim, uint32_t index, const struct rf_sim_packet *packet)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    if (node->serf == NULL) {
+        rf_sim_send_reply(sim, index, packet, -ECONNREFUSED, NULL, 0);
+        return;
+    }
+    struct rf_stream_parser parser;
+    const struct rf_stream_message *message = parse(sim, &parser, RF_STREAM_REQUEST, packet);
+    RF_ASSERT(message != NULL);
+    const uint8_t *reply = NULL;
+    size_t reply_size = 0;
+    bool has_reply =
+        rf_serf_accept(node->serf, rf_sim_local_ns(sim, node), &sim->nodes[packet->from].address,
+                       message, &reply, &reply_size);
+    bool is_merge = message->type == RF_MESSAGE_PUSH_PULL;
+    rf_stream_parser_fini(&parser);
+    rf_sim_send_reply(sim, index, packet, has_reply ? 0 : -ECONNRESET, reply, reply_size);
+    if (is_merge) {
+        rf_sim_check_all(sim, index);
+    }
+    settle(sim, index);
+}
+
+static void on_reply(struct rf_sim *sim, uint32_t index, const struct rf_sim_packet *packet)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    if (node->serf == NULL || node->generation != packet->generation) {
+        return;
+    }
+    uint64_t now_ns = rf_sim_local_ns(sim, node);
+    if (packet->code != 0) {
+        rf_serf_exchange_done(node->serf, now_ns, packet->exchange_id, packet->code, NULL, NULL);
     } else {
         struct rf_stream_parser parser;
         enum rf_stream_role role =
-            event->expect == RF_EXPECT_ACK ? RF_STREAM_REPLY_PING : RF_STREAM_REPLY_PUSH_PULL;
-        rf_serf_exchange_done(node->serf, sim->now_ns, event->exchange_id, 0, NULL,
-                              parse(&parser, role, event->bytes, event->size));
+            packet->expect == RF_EXPECT_ACK ? RF_STREAM_REPLY_PING : RF_STREAM_REPLY_PUSH_PULL;
+        const struct rf_stream_message *message = parse(sim, &parser, role, packet);
+        RF_ASSERT(message != NULL);
+        rf_serf_exchange_done(node->serf, now_ns, packet->exchange_id, 0, NULL, message);
         rf_stream_parser_fini(&parser);
+        rf_sim_check_all(sim, index);
     }
-    settle(sim, event->to);
+    settle(sim, index);
 }
 
-static void on_tick(struct rf_sim *sim, const struct rf_sim_event *event)
+static void deliver(struct rf_sim *sim, uint32_t index, const struct rf_sim_packet *packet)
+{
+    switch (packet->type) {
+    case RF_SIM_EVENT_PACKET:
+        on_packet(sim, index, packet);
+        break;
+    case RF_SIM_EVENT_CONNECT:
+        on_connect(sim, index, packet);
+        break;
+    default:
+        on_reply(sim, index, packet);
+        break;
+    }
+}
+
+static void on_tick(struct rf_sim *sim, uint32_t index)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    rf_serf_tick(node->serf, rf_sim_local_ns(sim, node));
+    settle(sim, index);
+}
+
+/* ---- pauses ---- */
+
+static void backlog_add(struct rf_sim *sim, struct rf_sim_node *node, struct rf_sim_packet *packet)
+{
+    size_t size = packet->size + SOCKET_OVERHEAD;
+    if (packet->type == RF_SIM_EVENT_PACKET && node->backlog_bytes + size > SOCKET_BUFFER) {
+        sim->lost.packets++;
+        sim->lost.packet_bytes += packet->size;
+        rf_sim_packet_free(sim, packet);
+        return;
+    }
+    node->backlog_bytes += packet->type == RF_SIM_EVENT_PACKET ? size : 0;
+    packet->next = NULL;
+    if (node->backlog_last == NULL) {
+        node->backlog_first = packet;
+    } else {
+        node->backlog_last->next = packet;
+    }
+    node->backlog_last = packet;
+}
+
+void rf_sim_pause(struct rf_sim *sim, size_t index, uint64_t duration_ns, bool stops_clock)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    uint64_t until_ns = sim->now_ns + duration_ns;
+    if (node->serf == NULL || duration_ns == 0 || until_ns <= node->resume_at_ns) {
+        return;
+    }
+    if (stops_clock) {
+        node->behind_ns += until_ns - (node->resume_at_ns > 0 ? node->resume_at_ns : sim->now_ns);
+    }
+    node->resume_at_ns = until_ns;
+    schedule(sim, (uint32_t)index);
+    rf_sim_push(sim, (struct rf_sim_event){
+                         .at_ns = until_ns, .type = RF_SIM_EVENT_RESUME, .to = (uint32_t)index});
+}
+
+bool rf_sim_is_paused(const struct rf_sim *sim, size_t index)
+{
+    return sim->nodes[index].resume_at_ns > 0;
+}
+
+/* What came meanwhile, in the driver's order: some packets, the time, more packets, streams. */
+static void on_resume(struct rf_sim *sim, uint32_t index)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    if (node->serf == NULL || node->resume_at_ns != sim->now_ns) {
+        return; /* killed, or paused for longer */
+    }
+    node->resume_at_ns = 0;
+    struct rf_sim_packet *packet = node->backlog_first;
+    node->backlog_first = NULL;
+    node->backlog_last = NULL;
+    node->backlog_bytes = 0;
+    for (int i = 0; packet != NULL; i++) {
+        if (i % READ_IN_A_ROW == READ_IN_A_ROW - 1) {
+            on_tick(sim, index);
+        }
+        struct rf_sim_packet *next = packet->next;
+        deliver(sim, index, packet);
+        rf_sim_packet_free(sim, packet);
+        packet = next;
+    }
+    schedule(sim, index);
+}
+
+/* ---- time ---- */
+
+static void on_arrival(struct rf_sim *sim, const struct rf_sim_event *event)
 {
     struct rf_sim_node *node = &sim->nodes[event->to];
-    if (node->serf == NULL || node->tick_at_ns != event->at_ns) {
-        return; /* an earlier one took its place */
+    if (node->resume_at_ns > 0) {
+        backlog_add(sim, node, event->packet);
+        return;
     }
-    node->tick_at_ns = UINT64_MAX;
-    rf_serf_tick(node->serf, sim->now_ns);
-    settle(sim, event->to);
+    if (node->busy_until_ns > sim->now_ns) {
+        struct rf_sim_event later = *event;
+        later.at_ns = node->busy_until_ns;
+        rf_sim_push(sim, later);
+        return;
+    }
+    deliver(sim, event->to, event->packet);
+    rf_sim_packet_free(sim, event->packet);
 }
 
-static void step(struct rf_sim *sim, const struct rf_sim_event *event)
+static void on_event(struct rf_sim *sim, const struct rf_sim_event *event)
 {
     sim->now_ns = event->at_ns;
-    trace_word(sim, event->at_ns ^ event->to);
+    rf_sim_trace(sim, event->at_ns ^ event->to);
     switch (event->type) {
-    case EVENT_TICK:
-        on_tick(sim, event);
+    case RF_SIM_EVENT_PACKET:
+    case RF_SIM_EVENT_CONNECT:
+    case RF_SIM_EVENT_REPLY:
+        on_arrival(sim, event);
         break;
-    case EVENT_PACKET:
-        if (sim->nodes[event->to].serf != NULL) {
-            on_packet(sim, event);
-        }
+    case RF_SIM_EVENT_RESUME:
+        on_resume(sim, event->to);
         break;
-    case EVENT_CONNECT:
-        on_connect(sim, event);
-        break;
-    case EVENT_REPLY:
-        on_reply(sim, event);
+    case RF_SIM_EVENT_CALL:
+        event->call.function(sim, event->call.context);
         break;
     }
 }
@@ -477,10 +589,20 @@ static void step(struct rf_sim *sim, const struct rf_sim_event *event)
 void rf_sim_run(struct rf_sim *sim, uint64_t duration_ns)
 {
     uint64_t end_ns = sim->now_ns + duration_ns;
-    while (sim->heap_count > 0 && sim->heap[0]->at_ns <= end_ns) {
-        struct rf_sim_event *event = pop(sim);
-        step(sim, event);
-        free(event);
+    for (;;) {
+        uint64_t event_ns = rf_sim_next_ns(sim);
+        uint64_t tick_ns = sim->ticks_count > 0 ? sim->nodes[sim->ticks[0]].tick_at_ns : UINT64_MAX;
+        if ((event_ns < tick_ns ? event_ns : tick_ns) > end_ns) {
+            break;
+        }
+        sim->events++;
+        if (event_ns <= tick_ns) {
+            struct rf_sim_event event = rf_sim_pop(sim);
+            on_event(sim, &event);
+        } else {
+            sim->now_ns = tick_ns;
+            on_tick(sim, sim->ticks[0]);
+        }
     }
     sim->now_ns = end_ns;
 }
@@ -498,45 +620,10 @@ bool rf_sim_run_until(struct rf_sim *sim, bool (*is_done)(const struct rf_sim *s
     return true;
 }
 
-/* ---- views ---- */
-
-enum rf_serf_status rf_sim_status(const struct rf_sim *sim, size_t observer, size_t subject)
+void rf_sim_at(struct rf_sim *sim, uint64_t at_ns, rf_sim_call_function *function, void *context)
 {
-    struct rf_serf_member_view member;
-    const char *name = sim->nodes[subject].name;
-    return rf_serf_member_find(sim->nodes[observer].serf, name, strlen(name), &member)
-               ? member.status
-               : RF_SERF_NONE;
-}
-
-size_t rf_sim_seen_as(const struct rf_sim *sim, size_t subject, enum rf_serf_status status)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < sim->nodes_count; i++) {
-        count +=
-            i != subject && sim->nodes[i].serf != NULL && rf_sim_status(sim, i, subject) == status;
-    }
-    return count;
-}
-
-size_t rf_sim_disagreements(const struct rf_sim *sim)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < sim->nodes_count; i++) {
-        for (size_t k = 0; k < sim->nodes_count && sim->nodes[i].serf != NULL; k++) {
-            bool is_up = sim->nodes[k].serf != NULL;
-            count += (rf_sim_status(sim, i, k) == RF_SERF_ALIVE) != is_up;
-        }
-    }
-    return count;
-}
-
-bool rf_sim_is_converged(const struct rf_sim *sim)
-{
-    return rf_sim_disagreements(sim) == 0;
-}
-
-bool rf_sim_is_nearly_converged(const struct rf_sim *sim)
-{
-    return rf_sim_disagreements(sim) <= 2 + sim->nodes_count * sim->nodes_count / 20;
+    RF_ASSERT(at_ns >= sim->now_ns);
+    rf_sim_push(sim, (struct rf_sim_event){.at_ns = at_ns,
+                                           .type = RF_SIM_EVENT_CALL,
+                                           .call = {.function = function, .context = context}});
 }
