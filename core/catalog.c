@@ -121,6 +121,7 @@ static void check_slots(const struct rf_group *group)
         const struct rf_ring_member *in_ring = rf_ring_member(group->ring, (uint16_t)slot);
         const struct rf_member *member = group->by_slot[slot];
         struct rf_wire_owner_short owner = {0};
+        struct rf_wire_owner_short entry = {0};
         RF_ASSERT((in_ring == NULL) == (member == NULL));
         if (member != NULL) {
             RF_ASSERT(member >= group->members && member < group->members + group->members_count);
@@ -128,9 +129,11 @@ static void check_slots(const struct rf_group *group)
             RF_ASSERT(member->replicas == in_ring->replicas);
             RF_ASSERT(rf_member_is_in_ring(member->state));
             rf_wire_owner_short_init(&owner, member->id, member->addr);
+            rf_wire_entry_short_init(&entry, member->id, member->addr);
             used_count++;
         }
         RF_ASSERT(memcmp(&owner, &group->owners[slot], sizeof(owner)) == 0);
+        RF_ASSERT(memcmp(&entry, &group->entries[slot], sizeof(entry)) == 0);
     }
     RF_ASSERT(used_count == group->alive_count);
     RF_ASSERT(rf_ring_members_count(group->ring) == group->alive_count);

@@ -37,8 +37,10 @@ struct rf_group {
     size_t members_count;
     size_t alive_count;                     /* in the ring */
     const struct rf_member *const *by_slot; /* slot of the ring -> member; NULL for free slots */
-    /* slot -> its member, encoded for replies; size 0 for free slots and for members too long */
+    /* slot -> its member, encoded for replies to MATCH, and for the lists of the others; size 0 for
+     * free slots and for members too long */
     const struct rf_wire_owner_short *owners;
+    const struct rf_wire_owner_short *entries;
 };
 
 struct rf_catalog {

@@ -14,8 +14,8 @@ struct rf_shared_ring {
     size_t refs;
 };
 
-/* One allocation: this, the encoded owners (first: each is a cache line), the members, the slots,
- * then the strings. */
+/* One allocation: this, the encoded owners and entries (first: each is a cache line), the members,
+ * the slots, then the strings. */
 struct rf_group_block {
     struct rf_group group;
     /* In a line of its own: every commit counts here, while readers read the lines above. */

@@ -172,11 +172,12 @@ static void fill_block(struct rf_group_block *block, const struct rf_roster_grou
                        const struct ring_change *change, size_t slots_count)
 {
     struct rf_wire_owner_short *owners = (struct rf_wire_owner_short *)(block + 1);
-    struct rf_member *members = (struct rf_member *)(owners + slots_count);
+    struct rf_wire_owner_short *entries = owners + slots_count;
+    struct rf_member *members = (struct rf_member *)(entries + slots_count);
     const struct rf_member **by_slot = (const struct rf_member **)(members + group->members_count);
     char *strings = (char *)(by_slot + slots_count);
     size_t added_at = 0;
-    memset(owners, 0, slots_count * sizeof(owners[0]));
+    memset(owners, 0, 2 * slots_count * sizeof(owners[0])); /* the entries too */
     memset(by_slot, 0, slots_count * sizeof(by_slot[0]));
     block->group.name = copy_text(&strings, group->name);
     for (size_t i = 0; i < group->members_count; i++) {
@@ -194,12 +195,14 @@ static void fill_block(struct rf_group_block *block, const struct rf_roster_grou
             RF_ASSERT(slot < slots_count && by_slot[slot] == NULL);
             by_slot[slot] = &members[i];
             rf_wire_owner_short_init(&owners[slot], members[i].id, members[i].addr);
+            rf_wire_entry_short_init(&entries[slot], members[i].id, members[i].addr);
         }
     }
     RF_ASSERT(added_at == change->added_count && strings <= (char *)block + block->size);
     block->group.members = members;
     block->group.by_slot = by_slot;
     block->group.owners = owners;
+    block->group.entries = entries;
 }
 
 /* Takes `shared` if it succeeds. */
@@ -210,9 +213,10 @@ static struct rf_group_block *make_block(const struct rf_roster *roster,
 {
     const size_t line_size = _Alignof(struct rf_group_block);
     const size_t slots_count = shared == NULL ? 0 : rf_ring_slots_count(shared->ring);
-    size_t size = sizeof(struct rf_group_block) + group->members_count * sizeof(struct rf_member) +
-                  slots_count * (sizeof(struct rf_wire_owner_short) + sizeof(struct rf_member *)) +
-                  strings_size(group);
+    size_t size =
+        sizeof(struct rf_group_block) + group->members_count * sizeof(struct rf_member) +
+        slots_count * (2 * sizeof(struct rf_wire_owner_short) + sizeof(struct rf_member *)) +
+        strings_size(group);
     size = (size + line_size - 1) / line_size * line_size;
     struct rf_group_block *block = aligned_alloc(line_size, size);
     if (block == NULL) {

@@ -132,8 +132,8 @@ static int check_count(unsigned count, unsigned count_max, const char *what, str
     return 0;
 }
 
-int rf_wire_match_many_request_decode(const uint8_t *payload, size_t size,
-                                      struct rf_wire_match_many_request *ret, struct rf_error *err)
+int rf_wire_match_many_head_decode(const uint8_t *payload, size_t size,
+                                   struct rf_wire_match_many_request *ret, struct rf_error *err)
 {
     struct rf_wire_match_request head;
     int code = split_group(payload, size, &head, err);
@@ -144,26 +144,39 @@ int rf_wire_match_many_request_decode(const uint8_t *payload, size_t size,
         return rf_error_set(err, RF_EMALFORMED, "no key count");
     }
     const uint8_t *at = head.key.data;
-    const uint8_t *end = at + head.key.size;
     uint16_t count = rf_load_le16(at);
     code = check_count(count, RF_WIRE_KEYS_MAX, "keys", err);
     if (code < 0) {
         return code;
     }
-    at += MATCH_MANY_HEAD_SIZE;
-    const uint8_t *first = at;
-    for (unsigned i = 0; i < count; i++) {
-        if (end - at < 2 || end - at - 2 < rf_load_le16(at)) {
-            return rf_error_set(err, RF_EMALFORMED, "key %u of %u is cut", i, count);
-        }
-        at += 2 + rf_load_le16(at);
-    }
-    if (at != end) {
-        return rf_error_set(err, RF_EMALFORMED, "%td bytes after the last key", end - at);
-    }
     ret->group = head.group;
     ret->count = count;
-    ret->keys = (struct rf_wire_cursor){first, count};
+    ret->keys = (struct rf_wire_cursor){at + MATCH_MANY_HEAD_SIZE, count};
+    ret->keys_end = at + head.key.size;
+    return 0;
+}
+
+int rf_wire_match_many_request_decode(const uint8_t *payload, size_t size,
+                                      struct rf_wire_match_many_request *ret, struct rf_error *err)
+{
+    struct rf_wire_match_many_request many;
+    struct rf_wire_bytes key;
+    int code = rf_wire_match_many_head_decode(payload, size, &many, err);
+    if (code < 0) {
+        return code;
+    }
+    struct rf_wire_cursor keys = many.keys;
+    while (keys.left > 0) {
+        if (!rf_wire_keys_take(&keys, many.keys_end, &key)) {
+            return rf_error_set(err, RF_EMALFORMED, "key %u of %u is cut", many.count - keys.left,
+                                many.count);
+        }
+    }
+    if (keys.at != many.keys_end) {
+        return rf_error_set(err, RF_EMALFORMED, "%td bytes after the last key",
+                            many.keys_end - keys.at);
+    }
+    *ret = many;
     return 0;
 }
 

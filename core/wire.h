@@ -201,7 +201,13 @@ struct rf_wire_match_many_request {
     struct rf_wire_bytes group;
     uint16_t count; /* 1..RF_WIRE_KEYS_MAX */
     struct rf_wire_cursor keys;
+    const uint8_t *keys_end; /* of the payload: where the last key must end */
 };
+
+/* Checks all but the keys: for who checks them while taking them by rf_wire_keys_take. */
+RF_NODISCARD int rf_wire_match_many_head_decode(const uint8_t *payload, size_t size,
+                                                struct rf_wire_match_many_request *ret,
+                                                struct rf_error *err);
 
 /* Checks all keys, so that iterating cannot fail. */
 RF_NODISCARD int rf_wire_match_many_request_decode(const uint8_t *payload, size_t size,
@@ -219,6 +225,16 @@ static inline bool rf_wire_keys_next(struct rf_wire_cursor *keys, struct rf_wire
     keys->at += 2 + size;
     keys->left--;
     return true;
+}
+
+/* The next key, checked; false if it is cut. There is one left. */
+static inline bool rf_wire_keys_take(struct rf_wire_cursor *keys, const uint8_t *end,
+                                     struct rf_wire_bytes *ret_key)
+{
+    if (RF_UNLIKELY(end - keys->at < 2 || end - keys->at - 2 < rf_load_le16(keys->at))) {
+        return false;
+    }
+    return rf_wire_keys_next(keys, ret_key);
 }
 
 struct rf_wire_owners_request {
@@ -336,7 +352,9 @@ static inline size_t rf_wire_match_reply_encode(uint8_t *out, size_t out_size, u
     return RF_WIRE_HEADER_SIZE + payload_size;
 }
 
-/* An owner as the replies to MATCH have it: the size of its id in a byte, id, addr. */
+/* An owner encoded once for many replies: what follows the version in those to MATCH (the size of
+ * its id in a byte, id, addr), or an entry of those to MATCH_MANY and OWNERS (and the size of addr
+ * before that). */
 struct rf_wire_owner_short {
     _Alignas(64) uint16_t size;                  /* of bytes; 0: it does not fit */
     uint8_t bytes[RF_WIRE_OWNER_SHORT_SIZE_MAX]; /* zeros from `size` on */
@@ -344,8 +362,11 @@ struct rf_wire_owner_short {
 
 static_assert(sizeof(struct rf_wire_owner_short) == 64, "an owner is a cache line");
 
-/* Encodes an owner of ids and addresses of 1..RF_NAME_SIZE_MAX bytes once for many replies. */
+/* Encodes an owner with an id and an address of 1..RF_NAME_SIZE_MAX bytes for MATCH. */
 void rf_wire_owner_short_init(struct rf_wire_owner_short *owner, const char *id, const char *addr);
+
+/* The same for the lists of MATCH_MANY and OWNERS. */
+void rf_wire_entry_short_init(struct rf_wire_owner_short *entry, const char *id, const char *addr);
 
 /* As rf_wire_match_reply_encode, of an owner that fits. There is room for
  * RF_WIRE_MATCH_REPLY_SHORT_ROOM bytes; those after the frame are overwritten too: copies of one
@@ -393,8 +414,6 @@ RF_NODISCARD int rf_wire_info_reply_begin(struct rf_wire_list *list, uint8_t *ou
 /* Appends one entry. Errors: -ENOBUFS it does not fit, the list is as before. */
 RF_NODISCARD int rf_wire_owners_reply_add(struct rf_wire_list *list,
                                           const struct rf_wire_owner *owner);
-RF_NODISCARD int rf_wire_owners_reply_add_short(struct rf_wire_list *list,
-                                                const struct rf_wire_owner_short *owner);
 RF_NODISCARD int rf_wire_members_reply_add(struct rf_wire_list *list,
                                            const struct rf_wire_member *member);
 RF_NODISCARD int rf_wire_groups_reply_add(struct rf_wire_list *list,
@@ -403,6 +422,33 @@ RF_NODISCARD int rf_wire_info_reply_add_text(struct rf_wire_list *list, const ch
                                              const char *text);
 RF_NODISCARD int rf_wire_info_reply_add_u64(struct rf_wire_list *list, const char *name,
                                             uint64_t value);
+
+/*
+ * Appends entries[slots[0]], entries[slots[1]], ... of rf_wire_entry_short_init to an owners reply.
+ * Returns how many, less than `count` before one that does not fit its cache line, or that might
+ * not fit the room: rf_wire_owners_reply_add knows. Copies of one known size are a few moves,
+ * without a branch; they overwrite what follows the list, within its room.
+ */
+static inline size_t rf_wire_owners_reply_add_short(struct rf_wire_list *list,
+                                                    const struct rf_wire_owner_short *entries,
+                                                    const uint16_t *slots, size_t count)
+{
+    RF_ASSERT(count <= list->count_max - list->count);
+    uint8_t *at = list->frame + list->size;
+    const uint8_t *end = list->frame + list->size_max;
+    size_t i = 0;
+    for (; i < count && end - at >= RF_WIRE_OWNER_SHORT_SIZE_MAX; i++) {
+        const struct rf_wire_owner_short *entry = &entries[slots[i]];
+        if (RF_UNLIKELY(entry->size == 0)) {
+            break;
+        }
+        memcpy(at, entry->bytes, sizeof(entry->bytes));
+        at += entry->size;
+    }
+    list->size = (size_t)(at - list->frame);
+    list->count += (uint32_t)i;
+    return i;
+}
 
 /* Completes the frame and returns its size. `more`: the page is not the last; false for lists that
  * have no pages. */

@@ -37,17 +37,33 @@ int rf_wire_reply_header_check(const struct rf_wire_header *header, struct rf_er
     return 0;
 }
 
-void rf_wire_owner_short_init(struct rf_wire_owner_short *owner, const char *id, const char *addr)
+/* id and addr, each with its size in a byte before it; that of addr only if `has_addr_size`. */
+static void encode_short(struct rf_wire_owner_short *owner, const char *id, const char *addr,
+                         bool has_addr_size)
 {
     size_t id_size = strlen(id);
     size_t addr_size = strlen(addr);
     *owner = (struct rf_wire_owner_short){0};
-    if (1 + id_size + addr_size <= sizeof(owner->bytes)) {
-        owner->size = (uint16_t)(1 + id_size + addr_size);
+    size_t size = 1 + id_size + has_addr_size + addr_size;
+    if (size <= sizeof(owner->bytes)) {
+        owner->size = (uint16_t)size;
         owner->bytes[0] = (uint8_t)id_size;
         memcpy(owner->bytes + 1, id, id_size);
-        memcpy(owner->bytes + 1 + id_size, addr, addr_size);
+        if (has_addr_size) {
+            owner->bytes[1 + id_size] = (uint8_t)addr_size;
+        }
+        memcpy(owner->bytes + size - addr_size, addr, addr_size);
     }
+}
+
+void rf_wire_owner_short_init(struct rf_wire_owner_short *owner, const char *id, const char *addr)
+{
+    encode_short(owner, id, addr, false);
+}
+
+void rf_wire_entry_short_init(struct rf_wire_owner_short *entry, const char *id, const char *addr)
+{
+    encode_short(entry, id, addr, true);
 }
 
 /* ---- writing lists ---- */
@@ -143,21 +159,6 @@ int rf_wire_owners_reply_add(struct rf_wire_list *list, const struct rf_wire_own
         return -ENOBUFS;
     }
     (void)put_name(put_name(at, owner->id), owner->addr); /* the end is known */
-    return 0;
-}
-
-int rf_wire_owners_reply_add_short(struct rf_wire_list *list,
-                                   const struct rf_wire_owner_short *owner)
-{
-    uint8_t *at = grow(list, (size_t)owner->size + 1);
-    if (at == NULL) {
-        return -ENOBUFS;
-    }
-    size_t id_size = owner->bytes[0];
-    size_t addr_size = owner->size - 1 - id_size;
-    memcpy(at, owner->bytes, 1 + id_size);
-    at[1 + id_size] = (uint8_t)addr_size;
-    memcpy(at + 2 + id_size, owner->bytes + 1 + id_size, addr_size);
     return 0;
 }
 

@@ -267,48 +267,86 @@ static enum answer answer_matches(struct run *run, const struct request *first)
     return answered == matches.count ? ANSWERED : NO_ROOM;
 }
 
-static int add_owner(struct rf_wire_list *list, const struct rf_group *group, uint16_t slot)
+/* Appends the members in `slots` to an owners reply. False: no room. */
+static bool add_owners(struct rf_wire_list *list, const struct rf_group *group,
+                       const uint16_t *slots, size_t count)
 {
-    if (RF_LIKELY(group->owners[slot].size != 0)) {
-        return rf_wire_owners_reply_add_short(list, &group->owners[slot]);
+    for (size_t done = 0;; done++) {
+        done += rf_wire_owners_reply_add_short(list, group->entries, slots + done, count - done);
+        if (done == count) {
+            return true;
+        }
+        /* A member that is too long to be encoded beforehand, or the end of the output. */
+        struct rf_wire_owner owner = owner_of(group->by_slot[slots[done]]);
+        if (rf_wire_owners_reply_add(list, &owner) < 0) {
+            return false;
+        }
     }
-    struct rf_wire_owner owner = owner_of(group->by_slot[slot]);
-    return rf_wire_owners_reply_add(list, &owner);
 }
 
-static enum answer answer_match_many(struct run *run, const struct request *request)
+/* Takes up to KEYS_AT_ONCE keys and hashes them. Returns how many; stops before one that is cut. */
+static size_t hash_keys(enum rf_placement placement, struct rf_wire_cursor *keys,
+                        const uint8_t *end, uint64_t hashes[KEYS_AT_ONCE])
+{
+    struct rf_wire_bytes key;
+    size_t count = 0;
+    while (count < KEYS_AT_ONCE && keys->left > 0 && rf_wire_keys_take(keys, end, &key)) {
+        hashes[count++] = rf_placement_hash(placement, key.data, key.size);
+    }
+    return count;
+}
+
+/* Keys that are not as they must be: their decoder says how. */
+static enum answer refuse_keys(struct run *run, const struct request *request)
 {
     struct rf_wire_match_many_request many;
     struct rf_error err = {0};
     int code = rf_wire_match_many_request_decode(request->payload, request->header.payload_size,
                                                  &many, &err);
+    RF_ASSERT(code < 0);
+    return reply_refused(run, &request->header, code, &err);
+}
+
+/* Keys are checked, hashed and answered by so many at once as hide the latency of memory; if one is
+ * malformed, what was written for those before it is not kept. */
+static enum answer answer_match_many(struct run *run, const struct request *request)
+{
+    struct rf_wire_match_many_request many;
+    struct rf_error err = {0};
+    int code =
+        rf_wire_match_many_head_decode(request->payload, request->header.payload_size, &many, &err);
     if (code < 0) {
         return reply_refused(run, &request->header, code, &err);
     }
     const struct rf_group *group = find_group(run, many.group);
     if (!has_ring(group)) {
-        return reply_not_found(run, &request->header, group);
+        code = rf_wire_match_many_request_decode(request->payload, request->header.payload_size,
+                                                 &many, &err);
+        return code < 0 ? reply_refused(run, &request->header, code, &err)
+                        : reply_not_found(run, &request->header, group);
     }
-    size_t need = RF_WIRE_OWNERS_REPLY_SIZE_MAX(many.count);
+    const enum rf_placement placement = run->context->catalog->placement;
     struct rf_wire_list list;
     code = rf_wire_owners_reply_begin(&list, out_at(run), out_room(run), RF_WIRE_MATCH_MANY,
                                       request->header.request_id, group->version);
-    struct rf_wire_cursor keys = many.keys;
-    while (code == 0 && keys.left > 0) {
+    bool has_room = code == 0;
+    while (many.keys.left > 0) {
         uint64_t hashes[KEYS_AT_ONCE];
         uint16_t slots[KEYS_AT_ONCE];
-        struct rf_wire_bytes key;
-        size_t count = 0;
-        while (count < KEYS_AT_ONCE && rf_wire_keys_next(&keys, &key)) {
-            hashes[count++] =
-                rf_placement_hash(run->context->catalog->placement, key.data, key.size);
+        size_t count = hash_keys(placement, &many.keys, many.keys_end, hashes);
+        if (count == 0) {
+            return refuse_keys(run, request);
         }
-        rf_ring_owner_batch(group->ring, hashes, count, slots);
-        for (size_t i = 0; code == 0 && i < count; i++) {
-            code = add_owner(&list, group, slots[i]);
+        if (has_room) {
+            rf_ring_owner_batch(group->ring, hashes, count, slots);
+            has_room = add_owners(&list, group, slots, count);
         }
     }
-    if (code < 0) {
+    if (many.keys.at != many.keys_end) {
+        return refuse_keys(run, request);
+    }
+    size_t need = RF_WIRE_OWNERS_REPLY_SIZE_MAX(many.count);
+    if (!has_room) {
         return no_room(run, need);
     }
     rf_counter_add(&run->context->counters->keys_matched, many.count);
@@ -336,10 +374,7 @@ static enum answer answer_owners(struct run *run, const struct request *request)
     struct rf_wire_list list;
     code = rf_wire_owners_reply_begin(&list, out_at(run), out_room(run), RF_WIRE_OWNERS,
                                       request->header.request_id, group->version);
-    for (size_t i = 0; code == 0 && i < count; i++) {
-        code = add_owner(&list, group, slots[i]);
-    }
-    if (code < 0) {
+    if (code < 0 || !add_owners(&list, group, slots, count)) {
         return no_room(run, need);
     }
     rf_counter_add(&run->context->counters->keys_matched, 1);

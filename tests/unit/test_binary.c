@@ -574,6 +574,33 @@ static void binary_malformed_match_among_good_ones_closes_in_its_turn(void **sta
     assert_int_equal(at, replies.size);
 }
 
+/* Keys are answered by and by: what the good ones got must not show. */
+static void binary_malformed_key_behind_many_good_ones_gets_one_reply(void **state)
+{
+    (void)state;
+    const size_t count = 200;
+    for (int wrong = 0; wrong < 2; wrong++) {
+        for (int group = 0; group < 3; group++) {
+            static const char *const names[] = {"web", "big", "nobody"};
+            stream_start();
+            add_match_many(names[group], count);
+            uint8_t *count_at =
+                stream.data + RF_WIRE_PREFACE_SIZE + RF_WIRE_HEADER_SIZE + 1 + strlen(names[group]);
+            /* One key more than there are; or one less, so that bytes follow the last. */
+            rf_store_le16(count_at, (uint16_t)(wrong == 0 ? count + 1 : count - 1));
+            converse_whole();
+            assert_int_equal(replies.status, RF_BINARY_CLOSE);
+            size_t size;
+            const uint8_t *text = only_reply(RF_WIRE_MALFORMED, &size);
+            const char *expected =
+                wrong == 0 ? "key 200 of 201 is cut" : "9 bytes after the last key";
+            assert_int_equal(size, strlen(expected));
+            assert_memory_equal(text, expected, size);
+            assert_int_equal(rf_counter_get(&counters.keys_matched), 0);
+        }
+    }
+}
+
 static void binary_frame_too_large_is_refused_by_its_header_alone(void **state)
 {
     (void)state;
@@ -772,6 +799,7 @@ int main(void)
         cmocka_unit_test(binary_malformed_request_is_answered_and_closes),
         cmocka_unit_test(binary_request_of_operation_none_is_malformed_and_closes),
         cmocka_unit_test(binary_malformed_match_among_good_ones_closes_in_its_turn),
+        cmocka_unit_test(binary_malformed_key_behind_many_good_ones_gets_one_reply),
         cmocka_unit_test(binary_frame_too_large_is_refused_by_its_header_alone),
         cmocka_unit_test(binary_count_over_its_limit_is_refused_and_the_connection_goes_on),
         cmocka_unit_test(binary_other_version_is_told_and_closed),

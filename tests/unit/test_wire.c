@@ -605,21 +605,52 @@ static void wire_owner_encoded_beforehand_makes_the_same_replies(void **state)
             size_t size = rf_wire_match_reply_encode(frame, sizeof(frame), 77, 88, &owner);
             assert_int_equal(rf_wire_match_reply_short(frame_short, 77, 88, &encoded), size);
             assert_memory_equal(frame_short, frame, size);
+        }
+    }
+}
 
+/* An entry of a list; the longest that fit, and longer ones, which are for the other function. */
+static void wire_entry_encoded_beforehand_makes_the_same_lists(void **state)
+{
+    (void)state;
+    char long_text[RF_NAME_SIZE_MAX + 1];
+    memset(long_text, 'a', RF_NAME_SIZE_MAX);
+    long_text[RF_NAME_SIZE_MAX] = '\0';
+    const uint16_t slots[] = {1, 0, 1};
+    for (size_t id_size = 1; id_size <= 70; id_size++) {
+        for (size_t addr_size = 1; addr_size <= 70; addr_size++) {
+            const char *id = long_text + RF_NAME_SIZE_MAX - id_size;
+            const char *addr = long_text + RF_NAME_SIZE_MAX - addr_size;
+            const struct rf_wire_owner owners[] = {{text("b"), text("cd")}, {text(id), text(addr)}};
+            struct rf_wire_owner_short entries[2];
+            rf_wire_entry_short_init(&entries[0], "b", "cd");
+            rf_wire_entry_short_init(&entries[1], id, addr);
+            uint8_t frame[RF_WIRE_OWNERS_REPLY_SIZE_MAX(3)];
+            uint8_t frame_short[RF_WIRE_OWNERS_REPLY_SIZE_MAX(3)];
             struct rf_wire_list list;
-            struct rf_wire_list list_short;
-            uint8_t many[128];
-            uint8_t many_short[128];
             assert_int_equal(
-                rf_wire_owners_reply_begin(&list, many, sizeof(many), RF_WIRE_MATCH_MANY, 1, 2), 0);
-            assert_int_equal(rf_wire_owners_reply_begin(&list_short, many_short, sizeof(many_short),
-                                                        RF_WIRE_MATCH_MANY, 1, 2),
-                             0);
-            assert_int_equal(rf_wire_owners_reply_add(&list, &owner), 0);
-            assert_int_equal(rf_wire_owners_reply_add_short(&list_short, &encoded), 0);
-            size = rf_wire_list_end(&list, false);
-            assert_int_equal(rf_wire_list_end(&list_short, false), size);
-            assert_memory_equal(many_short, many, size);
+                rf_wire_owners_reply_begin(&list, frame, sizeof(frame), RF_WIRE_OWNERS, 1, 2), 0);
+            for (int i = 0; i < 3; i++) {
+                assert_int_equal(rf_wire_owners_reply_add(&list, &owners[slots[i]]), 0);
+            }
+            size_t size = rf_wire_list_end(&list, false);
+            /* All of it, and with less room than might be needed: then it stops, and is as far. */
+            for (size_t room = size; room <= sizeof(frame_short); room++) {
+                assert_int_equal(
+                    rf_wire_owners_reply_begin(&list, frame_short, room, RF_WIRE_OWNERS, 1, 2), 0);
+                size_t added = rf_wire_owners_reply_add_short(&list, entries, slots, 3);
+                assert_true(list.size <= room && list.count == added);
+                if (2 + id_size + addr_size > RF_WIRE_OWNER_SHORT_SIZE_MAX) {
+                    assert_int_equal(added, 0);
+                } else if (room == sizeof(frame_short)) {
+                    assert_int_equal(added, 3);
+                }
+                for (; added < 3; added++) {
+                    assert_int_equal(rf_wire_owners_reply_add(&list, &owners[slots[added]]), 0);
+                }
+                assert_int_equal(rf_wire_list_end(&list, false), size);
+                assert_memory_equal(frame_short, frame, size);
+            }
         }
     }
 }
@@ -729,6 +760,7 @@ int main(void)
         cmocka_unit_test(wire_info_entries_of_unknown_type_can_be_skipped),
         cmocka_unit_test(wire_encoders_stop_at_the_end_of_their_buffer),
         cmocka_unit_test(wire_owner_encoded_beforehand_makes_the_same_replies),
+        cmocka_unit_test(wire_entry_encoded_beforehand_makes_the_same_lists),
         cmocka_unit_test(wire_largest_messages_fit_their_frames),
         cmocka_unit_test(wire_error_texts_are_cut_at_their_limit),
         cmocka_unit_test(wire_statuses_and_codes_translate_both_ways),
