@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/assert.h"
 #include "gossip/serf_private.h"
@@ -52,7 +53,12 @@ int rf_serf_new(const struct rf_serf_config *config, uint64_t seed, uint64_t now
     if (serf == NULL) {
         return rf_error_set(err, -ENOMEM, "serf machine of %zu bytes", sizeof(*serf));
     }
-    code = rf_swim_init(&serf->swim, &config->swim, seed, now_ns, err);
+    struct rf_swim_config swim_config = config->swim;
+    if (config->restore != NULL && config->swim.name != NULL &&
+        strcmp(config->restore->name, config->swim.name) == 0) {
+        swim_config.incarnation = config->restore->incarnation;
+    }
+    code = rf_swim_init(&serf->swim, &swim_config, seed, now_ns, err);
     if (code < 0) {
         free(serf);
         return code;
@@ -60,6 +66,7 @@ int rf_serf_new(const struct rf_serf_config *config, uint64_t seed, uint64_t now
     serf->config = *config;
     serf->config.swim.name = NULL;
     serf->config.swim.meta = NULL;
+    serf->config.restore = NULL;
     serf->member_time = 1;
     serf->event_time = 1;
     serf->query_time = 1;
@@ -68,9 +75,11 @@ int rf_serf_new(const struct rf_serf_config *config, uint64_t seed, uint64_t now
     serf->reconnect_at_ns = now_ns + config->reconnect_interval_ns;
     rf_name_table_init(&serf->members, rf_random_next(&serf->swim.random));
     rf_name_table_init(&serf->intents, rf_random_next(&serf->swim.random));
+    rf_contacts_init(&serf->contacts, serf->intents.seed);
     rf_serf_begin(serf, now_ns);
     rf_serf_end(serf);
-    if (rf_serf_member(serf, serf->swim.self->link.name) == NULL) {
+    if (rf_serf_member(serf, serf->swim.self->link.name) == NULL ||
+        (config->restore != NULL && rf_serf_restore(serf, config->restore) < 0)) {
         rf_serf_free(serf);
         return rf_error_set(err, -ENOMEM, "node '%s': out of memory", config->swim.name);
     }
@@ -84,6 +93,7 @@ void rf_serf_free(struct rf_serf *serf)
         return;
     }
     rf_serf_members_fini(serf);
+    rf_contacts_fini(&serf->contacts);
     rf_serf_events_fini(serf);
     rf_swim_fini(&serf->swim);
     free(serf->contest.voters);
@@ -447,6 +457,7 @@ void rf_serf_get_stats(const struct rf_serf *serf, struct rf_serf_stats *ret_sta
     ret_stats->members = serf->members.count;
     ret_stats->members_failed = serf->status_counts[RF_SERF_FAILED];
     ret_stats->members_left = serf->status_counts[RF_SERF_LEFT];
+    ret_stats->contacts = serf->contacts.count;
     ret_stats->intents = serf->intents.count;
     ret_stats->intent_queue_depth = serf->swim.user_queues[RF_QUEUE_INTENTS].count;
     ret_stats->query_queue_depth = serf->swim.user_queues[RF_QUEUE_QUERIES].count;
@@ -460,6 +471,7 @@ void rf_serf_check(const struct rf_serf *serf)
 {
     rf_swim_check(&serf->swim);
     rf_serf_members_check(serf);
+    rf_serf_contacts_check(serf);
     rf_serf_events_check(serf);
     RF_ASSERT(serf->swim.up.count == 0);
     RF_ASSERT((serf->contest.voters != NULL) == serf->contest.is_running);

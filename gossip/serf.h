@@ -29,6 +29,7 @@
 #include "core/address.h"
 #include "core/error.h"
 #include "gossip/output.h"
+#include "gossip/snapshot.h"
 #include "gossip/stream.h"
 #include "gossip/swim.h"
 
@@ -66,6 +67,12 @@ struct rf_serf_config {
     size_t members_max;
     size_t intents_max;
     bool is_encrypted; /* the driver has a keyring: key queries get the answer that fits */
+    /*
+     * What this node knew before it was restarted; NULL: nothing. Clocks go on, the incarnation
+     * too if the name is still the same, and the members it knew become contacts, which are called
+     * like failed members until they are members again. Borrowed for rf_serf_new.
+     */
+    const struct rf_snapshot *restore;
 };
 
 /* A profile's constants and the default limits, Vsn 01 05 02 02 05 04; set name, address and
@@ -147,6 +154,31 @@ RF_NODISCARD int rf_serf_leave(struct rf_serf *serf, uint64_t now_ns, struct rf_
 RF_NODISCARD int rf_serf_set_meta(struct rf_serf *serf, uint64_t now_ns, const uint8_t *meta,
                                   size_t meta_size, struct rf_error *err);
 
+/* ---- over restarts: snapshot.h ---- */
+
+/*
+ * All that is to be remembered, as the records of a whole snapshot: the node itself, its clocks,
+ * members that are alive or have failed, and contacts; RF_CONTACTS_MAX of them, the alive first.
+ * Ownership: the caller frees *ret_bytes. Errors: -ENOMEM. Cost: O(members).
+ */
+RF_NODISCARD int rf_serf_snapshot(const struct rf_serf *serf, uint8_t **ret_bytes,
+                                  size_t *ret_size);
+
+/* The clocks as they are now, and the incarnation: what changes without a member event. */
+void rf_serf_get_clocks(const struct rf_serf *serf, struct rf_snapshot_clocks *ret_clocks,
+                        uint32_t *ret_incarnation);
+
+/*
+ * Whom to call in order to find the cluster again: contacts, each once before any comes again and
+ * those that were alive first, then some of the failed members. Returns how many; *ret_is_last says
+ * that none is left that was not given since the round began, and begins another.
+ */
+size_t rf_serf_rejoin_pick(struct rf_serf *serf, struct rf_address *ret_addresses,
+                           size_t addresses_max, bool *ret_is_last);
+
+/* How many there are to be called: contacts and failed members. */
+size_t rf_serf_rejoin_count(const struct rf_serf *serf);
+
 /* ---- state ---- */
 
 struct rf_serf_member_view {
@@ -196,6 +228,7 @@ size_t rf_serf_alive_count(const struct rf_serf *serf);   /* alive or leaving, t
     X(members, "members", "now: members remembered, this one included")                   \
     X(members_failed, "members", "now: of these failed")                                  \
     X(members_left, "members", "now: of these left")                                      \
+    X(contacts, "nodes", "now: nodes of a snapshot that are no members again yet")        \
     X(intents, "intents", "now: recent intents of unknown names")                         \
     X(intent_queue_depth, "messages", "now: intents waiting to be gossiped")              \
     X(query_queue_depth, "messages", "now: queries waiting to be gossiped")               \

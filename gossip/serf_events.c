@@ -154,7 +154,7 @@ bool rf_serf_query_new(struct rf_serf *serf, uint64_t ltime, uint32_t id)
         return false;
     }
     rf_clock_witness(&serf->query_time, ltime);
-    if (is_too_old(serf->query_time, ltime)) {
+    if (ltime < serf->query_time_min || is_too_old(serf->query_time, ltime)) {
         serf->stats.serf_dropped_old++;
         return false;
     }

@@ -159,6 +159,7 @@ static struct rf_member_entry *member_add(struct rf_serf *serf, const struct rf_
     if (!rf_name_table_insert(&serf->members, &member->link)) {
         goto fail;
     }
+    rf_contacts_remove(&serf->contacts, name);
     member->list_index = serf->members.count - 1;
     serf->members_list[member->list_index] = member;
     serf->status_counts[RF_SERF_ALIVE]++;
@@ -383,6 +384,7 @@ bool rf_serf_leave_intent(struct rf_serf *serf, uint64_t ltime, struct rf_slice 
     }
     struct rf_member_entry *member = rf_serf_member(serf, name);
     if (member == NULL) {
+        rf_contacts_remove(&serf->contacts, name); /* it left while we were away */
         return intent_upsert(serf, name, true, ltime);
     }
     if (ltime <= member->status_ltime) {
@@ -432,7 +434,9 @@ static bool is_reapable(const struct rf_serf *serf, const struct rf_member_entry
     uint64_t gone_ns = serf->now_ns - member->leave_ns;
     switch (member->status) {
     case RF_SERF_FAILED:
-        return gone_ns > serf->config.reconnect_timeout_ns || member->prune_at_ns <= serf->now_ns;
+        /* Who sees nobody may be the one that is cut off, and forgets nobody whom it could call. */
+        return (gone_ns > serf->config.reconnect_timeout_ns && !rf_serf_is_alone(serf)) ||
+               member->prune_at_ns <= serf->now_ns;
     case RF_SERF_LEFT:
         return gone_ns > serf->config.tombstone_timeout_ns || member->prune_at_ns <= serf->now_ns;
     case RF_SERF_LEAVING:
@@ -458,39 +462,16 @@ static void reap(struct rf_serf *serf)
     }
 }
 
-/* With many failed members and few alive everybody tries often, else one of all does now and then.
- */
-static void reconnect(struct rf_serf *serf)
-{
-    size_t failed_count = serf->status_counts[RF_SERF_FAILED];
-    size_t others = serf->members.count - failed_count - serf->status_counts[RF_SERF_LEFT];
-    if (failed_count == 0 || serf->leave_step != RF_LEAVE_NOT ||
-        rf_random_below(&serf->swim.random, others > 0 ? others : 1) >= failed_count) {
-        return;
-    }
-    size_t skip = rf_random_below(&serf->swim.random, failed_count);
-    for (size_t i = 0; i < serf->members.count; i++) {
-        const struct rf_member_entry *member = serf->members_list[i];
-        if (member->status != RF_SERF_FAILED || skip-- > 0) {
-            continue;
-        }
-        if (rf_swim_push_pull(&serf->swim, serf->now_ns, &member->address, RF_EXCHANGE_RECONNECT,
-                              0) != 0) {
-            serf->stats.reconnects++;
-        }
-        return;
-    }
-}
-
 void rf_serf_members_tick(struct rf_serf *serf)
 {
     if (serf->reap_at_ns <= serf->now_ns) {
         serf->reap_at_ns = serf->now_ns + serf->config.reap_interval_ns;
         reap(serf);
+        rf_serf_contacts_tick(serf);
     }
     if (serf->reconnect_at_ns <= serf->now_ns) {
         serf->reconnect_at_ns = serf->now_ns + serf->config.reconnect_interval_ns;
-        reconnect(serf);
+        rf_serf_reconnect(serf);
     }
 }
 

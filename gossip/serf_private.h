@@ -96,13 +96,19 @@ struct rf_serf {
     size_t members_capacity;
     size_t status_counts[5]; /* by enum rf_serf_status */
 
+    struct rf_contacts contacts; /* from before the restart, and no members yet */
+    size_t contacts_next;        /* of the list: whom rf_serf_rejoin_pick gives next */
+    uint64_t contacts_until_ns;  /* forgotten then, unless we are alone */
+
     struct rf_name_table intents;
     struct rf_intent **intents_list;
     size_t intents_capacity;
 
     struct rf_event_slot *event_slots; /* RF_SERF_EVENT_SLOTS; NULL before the first event */
     size_t event_bytes;
-    uint64_t event_time_min;           /* older ones were forgotten to make room: not taken again */
+    uint64_t event_time_min; /* older ones were forgotten to make room, or seen before a restart:
+                                not taken again */
+    uint64_t query_time_min; /* older ones were seen before a restart */
     struct rf_query_slot *query_slots; /* likewise */
 
     enum rf_leave_step leave_step;
@@ -162,6 +168,13 @@ void rf_serf_announce_join(struct rf_serf *serf); /* 19.5 */
 void rf_serf_members_tick(struct rf_serf *serf);  /* 27.1, 27.2 */
 void rf_serf_members_fini(struct rf_serf *serf);
 void rf_serf_members_check(const struct rf_serf *serf);
+
+/* serf_rejoin.c */
+int rf_serf_restore(struct rf_serf *serf, const struct rf_snapshot *snapshot);
+bool rf_serf_is_alone(const struct rf_serf *serf); /* no other member is alive */
+void rf_serf_reconnect(struct rf_serf *serf);      /* 27.2 */
+void rf_serf_contacts_tick(struct rf_serf *serf);
+void rf_serf_contacts_check(const struct rf_serf *serf);
 
 /* serf_events.c; both return whether the message is new and to be handled. */
 bool rf_serf_event_new(struct rf_serf *serf, uint64_t ltime, struct rf_slice name,

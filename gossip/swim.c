@@ -158,6 +158,8 @@ int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config *config, uint
     swim->config.meta = NULL;
     swim->leave_deadline_ns = UINT64_MAX;
     swim->user_members_count = 1;
+    /* The last one is kept for a refutation. */
+    swim->incarnation = config->incarnation < UINT32_MAX - 1 ? config->incarnation : UINT32_MAX - 2;
     rf_node_table_init(&swim->nodes, config->nodes_max, rf_random_next(&swim->random));
     uint64_t queue_seed = rf_random_next(&swim->random);
     /* what a packet that carries nothing else has room for */
@@ -177,6 +179,7 @@ int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config *config, uint
     swim->self = rf_node_table_add(&swim->nodes, name, &swim->random, &code);
     if (swim->self != NULL) {
         swim->self->address = config->address;
+        swim->self->incarnation = swim->incarnation;
         memcpy(swim->self->vsn, config->vsn, RF_VSN_SIZE);
         code = rf_swim_update(swim, now_ns, rf_slice(config->meta, config->meta_size));
     }

@@ -55,6 +55,8 @@ struct rf_swim_config {
     const uint8_t *meta;       /* copied; encoded tags, at most RF_META_SIZE_MAX */
     size_t meta_size;
     uint8_t vsn[RF_VSN_SIZE];
+    uint32_t incarnation; /* the last one this name has used before; 0: none. It starts above it,
+                           * so that whoever remembers its death believes it at once. */
     /* timing and fan-out: rf_swim_config_init sets a profile's values */
     uint64_t tcp_timeout_ns;
     uint64_t probe_interval_ns;

@@ -512,6 +512,10 @@ static void members_that_failed_are_reaped_after_a_day(void **state)
     assert_int_equal(status("a"), RF_SERF_FAILED);
     now_ns += 16 * S;
     rf_serf_tick(serf, now_ns);
+    assert_int_equal(status("a"), RF_SERF_FAILED); /* who is alone forgets nobody */
+    hear_alive("b", 1);
+    now_ns += 16 * S;
+    rf_serf_tick(serf, now_ns);
     assert_int_equal(status("a"), RF_SERF_NONE);
     assert_int_equal(serf->stats.reaped, 1);
 }
