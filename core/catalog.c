@@ -139,8 +139,25 @@ static void check_slots(const struct rf_group *group)
     RF_ASSERT(rf_ring_members_count(group->ring) == group->alive_count);
 }
 
+/* What deltas are made from (rf_group.since). */
+static void check_changes(const struct rf_group *group)
+{
+    uint64_t newest = 0;
+    RF_ASSERT(group->since >= 1 && group->since <= group->version);
+    RF_ASSERT(group->forgotten_count <= RF_FORGOTTEN_MAX);
+    for (size_t i = 0; i < group->members_count; i++) {
+        newest = group->changed[i] > newest ? group->changed[i] : newest;
+    }
+    for (size_t i = 0; i < group->forgotten_count; i++) {
+        RF_ASSERT(i == 0 || group->forgotten[i - 1].version <= group->forgotten[i].version);
+        newest = group->forgotten[i].version > newest ? group->forgotten[i].version : newest;
+    }
+    RF_ASSERT(newest <= group->version); /* who came and went between commits left no trace */
+}
+
 void rf_group_check(const struct rf_group *group, enum rf_placement placement)
 {
+    check_changes(group);
     uint64_t digest = 0;
     size_t alive_count = 0;
     RF_ASSERT(group->members_count >= 1);

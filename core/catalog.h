@@ -24,6 +24,15 @@ enum {
     RF_GROUPS_MAX = 65536,   /* bounds the name table; a group costs at least one gossip member */
     RF_MEMBERS_MAX = 262144, /* of all groups, remembered ones included: four full rings */
     RF_POINTS_MAX = 4 * RF_RING_POINTS_MAX, /* of all rings: four full ones, about 5 GiB */
+    /* Forgotten ids that a group remembers. All of them fit a page of the binary protocol; who
+     * missed more is given the whole list. */
+    RF_FORGOTTEN_MAX = 128,
+};
+
+/* A member that is not remembered any more; it may have come back since. */
+struct rf_forgotten {
+    const char *id;
+    uint64_t version; /* in which it was gone */
 };
 
 /* One group at one moment. */
@@ -41,6 +50,12 @@ struct rf_group {
      * free slots and for members too long */
     const struct rf_wire_owner_short *owners;
     const struct rf_wire_owner_short *entries;
+    /* What has changed after version v, for v >= since: the members whose `changed` is greater
+     * than v, and the forgotten ones whose `version` is. */
+    uint64_t since;
+    const uint64_t *changed;              /* [i]: the version in which members[i] last changed */
+    const struct rf_forgotten *forgotten; /* by version, ascending */
+    size_t forgotten_count;
 };
 
 struct rf_catalog {

@@ -214,9 +214,10 @@ static void touch(struct rf_roster *roster, struct rf_roster_group *group)
     roster->is_dirty = true;
 }
 
-static void sums_add(struct rf_roster *roster, const struct rf_roster_entry *entry)
+static void sums_add(struct rf_roster *roster, struct rf_roster_entry *entry)
 {
     struct rf_roster_group *group = entry->group;
+    entry->changed = roster->version + 1;
     roster->groups_used += group->members_count == 0;
     group->members_count++;
     roster->members_count++;

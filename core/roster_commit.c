@@ -150,13 +150,56 @@ static int make_ring(const struct rf_roster *roster, const struct rf_roster_grou
     return 0;
 }
 
+/* ---- what was forgotten ---- */
+
+struct forgotten {
+    struct rf_forgotten list[RF_FORGOTTEN_MAX]; /* the youngest; ids are borrowed */
+    size_t count;
+    uint64_t since; /* as rf_group.since */
+};
+
+static void forget(struct forgotten *forgotten, const char *id, uint64_t version)
+{
+    if (forgotten->count == RF_FORGOTTEN_MAX) {
+        forgotten->since = forgotten->list[0].version;
+        forgotten->count--;
+        memmove(&forgotten->list[0], &forgotten->list[1],
+                forgotten->count * sizeof(forgotten->list[0]));
+    }
+    forgotten->list[forgotten->count++] = (struct rf_forgotten){.id = id, .version = version};
+}
+
+/* What the next commit will say was forgotten. */
+static void collect_forgotten(const struct rf_roster *roster, const struct rf_roster_group *group,
+                              struct forgotten *forgotten)
+{
+    const uint64_t version = roster->version + 1;
+    *forgotten = (struct forgotten){.since = version};
+    if (group->committed == NULL) {
+        return;
+    }
+    const struct rf_group *before = &group->committed->group;
+    forgotten->since = before->since;
+    for (size_t i = 0; i < before->forgotten_count; i++) {
+        forget(forgotten, before->forgotten[i].id, before->forgotten[i].version);
+    }
+    for (size_t i = 0; i < group->entries_count; i++) {
+        if (group->entries[i]->is_gone) {
+            forget(forgotten, group->entries[i]->id, version);
+        }
+    }
+}
+
 /* ---- groups ---- */
 
-static size_t strings_size(const struct rf_roster_group *group)
+static size_t strings_size(const struct rf_roster_group *group, const struct forgotten *forgotten)
 {
     size_t size = group->name_size + 1;
     for (size_t i = 0; i < group->members_count; i++) {
         size += strlen(group->next_entries[i]->id) + 1 + strlen(group->next_entries[i]->addr) + 1;
+    }
+    for (size_t i = 0; i < forgotten->count; i++) {
+        size += strlen(forgotten->list[i].id) + 1;
     }
     return size;
 }
@@ -169,13 +212,16 @@ static const char *copy_text(char **at, const char *text)
 }
 
 static void fill_block(struct rf_group_block *block, const struct rf_roster_group *group,
-                       const struct ring_change *change, size_t slots_count)
+                       const struct ring_change *change, const struct forgotten *forgotten,
+                       size_t slots_count)
 {
     struct rf_wire_owner_short *owners = (struct rf_wire_owner_short *)(block + 1);
     struct rf_wire_owner_short *entries = owners + slots_count;
     struct rf_member *members = (struct rf_member *)(entries + slots_count);
     const struct rf_member **by_slot = (const struct rf_member **)(members + group->members_count);
-    char *strings = (char *)(by_slot + slots_count);
+    uint64_t *changed = (uint64_t *)(by_slot + slots_count);
+    struct rf_forgotten *list = (struct rf_forgotten *)(changed + group->members_count);
+    char *strings = (char *)(list + forgotten->count);
     size_t added_at = 0;
     memset(owners, 0, 2 * slots_count * sizeof(owners[0])); /* the entries too */
     memset(by_slot, 0, slots_count * sizeof(by_slot[0]));
@@ -189,6 +235,7 @@ static void fill_block(struct rf_group_block *block, const struct rf_roster_grou
             .replicas = entry->replicas,
             .state = entry->state,
         };
+        changed[i] = entry->changed;
         if (rf_member_is_in_ring(entry->state)) {
             const uint16_t slot =
                 enters_ring(entry) ? change->added_slots[added_at++] : entry->slot;
@@ -198,11 +245,17 @@ static void fill_block(struct rf_group_block *block, const struct rf_roster_grou
             rf_wire_entry_short_init(&entries[slot], members[i].id, members[i].addr);
         }
     }
+    for (size_t i = 0; i < forgotten->count; i++) {
+        list[i] = (struct rf_forgotten){.id = copy_text(&strings, forgotten->list[i].id),
+                                        .version = forgotten->list[i].version};
+    }
     RF_ASSERT(added_at == change->added_count && strings <= (char *)block + block->size);
     block->group.members = members;
     block->group.by_slot = by_slot;
     block->group.owners = owners;
     block->group.entries = entries;
+    block->group.changed = changed;
+    block->group.forgotten = list;
 }
 
 /* Takes `shared` if it succeeds. */
@@ -213,10 +266,13 @@ static struct rf_group_block *make_block(const struct rf_roster *roster,
 {
     const size_t line_size = _Alignof(struct rf_group_block);
     const size_t slots_count = shared == NULL ? 0 : rf_ring_slots_count(shared->ring);
+    struct forgotten forgotten;
+    collect_forgotten(roster, group, &forgotten);
     size_t size =
-        sizeof(struct rf_group_block) + group->members_count * sizeof(struct rf_member) +
+        sizeof(struct rf_group_block) +
+        group->members_count * (sizeof(struct rf_member) + sizeof(uint64_t)) +
         slots_count * (2 * sizeof(struct rf_wire_owner_short) + sizeof(struct rf_member *)) +
-        strings_size(group);
+        forgotten.count * sizeof(struct rf_forgotten) + strings_size(group, &forgotten);
     size = (size + line_size - 1) / line_size * line_size;
     struct rf_group_block *block = aligned_alloc(line_size, size);
     if (block == NULL) {
@@ -234,9 +290,11 @@ static struct rf_group_block *make_block(const struct rf_roster *roster,
                 .ring = shared == NULL ? NULL : shared->ring,
                 .members_count = group->members_count,
                 .alive_count = group->alive_count,
+                .since = forgotten.since,
+                .forgotten_count = forgotten.count,
             },
     };
-    fill_block(block, group, change, slots_count);
+    fill_block(block, group, change, &forgotten, slots_count);
     RF_DEBUG_CHECK(rf_group_check(&block->group, roster->placement));
     return block;
 }

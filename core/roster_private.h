@@ -24,6 +24,7 @@ struct rf_roster_entry {
     uint32_t replicas;
     enum rf_member_state state;
     uint64_t digest;     /* as if it were in the ring */
+    uint64_t changed;    /* the version of the commit that shows its last change first */
     uint64_t generation; /* of the last rf_roster_mark before it was put last */
 
     bool is_gone;
