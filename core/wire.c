@@ -6,6 +6,7 @@
 enum {
     MATCH_MANY_HEAD_SIZE = 2, /* after the group: the count */
     OWNERS_HEAD_SIZE = 2,
+    WATCH_TAIL_SIZE = 16, /* after the group: instance, version */
 };
 
 /* 'RFB' after a byte that is neither a letter (HTTP), nor 'P' of HTTP/2, nor 0x16 (TLS), so that
@@ -257,6 +258,24 @@ int rf_wire_ping_request_decode(size_t size, struct rf_error *err)
     return 0;
 }
 
+int rf_wire_watch_request_decode(const uint8_t *payload, size_t size,
+                                 struct rf_wire_watch_request *ret, struct rf_error *err)
+{
+    struct rf_wire_match_request head;
+    int code = split_group(payload, size, &head, err);
+    if (code < 0) {
+        return code;
+    }
+    if (head.key.size != WATCH_TAIL_SIZE) {
+        return rf_error_set(err, RF_EMALFORMED, "%zu bytes after the group: must be %d",
+                            head.key.size, WATCH_TAIL_SIZE);
+    }
+    const uint8_t *tail = head.key.data;
+    *ret = (struct rf_wire_watch_request){
+        .group = head.group, .instance = rf_load_le64(tail), .version = rf_load_le64(tail + 8)};
+    return 0;
+}
+
 /* ---- encoding of requests ---- */
 
 /* Where the payload goes, or NULL if the frame is too large. */
@@ -385,6 +404,21 @@ size_t rf_wire_info_request_encode(uint8_t *out, size_t out_size, uint32_t reque
 {
     uint8_t *at = begin(out, out_size, RF_WIRE_REQUEST_SIZE_MAX, RF_WIRE_INFO, request_id, 0);
     return at == NULL ? 0 : RF_WIRE_HEADER_SIZE;
+}
+
+size_t rf_wire_watch_request_encode(uint8_t *out, size_t out_size, uint32_t request_id,
+                                    const struct rf_wire_watch_request *request)
+{
+    assert_group(request->group);
+    uint8_t *at = begin(out, out_size, RF_WIRE_REQUEST_SIZE_MAX, RF_WIRE_WATCH, request_id,
+                        1 + request->group.size + WATCH_TAIL_SIZE);
+    if (at == NULL) {
+        return 0;
+    }
+    at = put_name(at, request->group);
+    rf_store_le64(at, request->instance);
+    rf_store_le64(at + 8, request->version);
+    return (size_t)(at + WATCH_TAIL_SIZE - out);
 }
 
 size_t rf_wire_frame_encode(uint8_t *out, size_t out_size, enum rf_wire_op op,

@@ -67,7 +67,7 @@ enum rf_wire_op {
     RF_WIRE_GROUPS = 5,
     RF_WIRE_INFO = 6,
     RF_WIRE_PING = 7,
-    /* 8 is reserved for WATCH */
+    RF_WIRE_WATCH = 8,
 };
 
 enum rf_wire_status {
@@ -267,6 +267,16 @@ RF_NODISCARD int rf_wire_info_request_decode(size_t size, struct rf_error *err);
 /* PING has any payload up to its limit; the reply is rf_wire_frame_encode with the same. */
 RF_NODISCARD int rf_wire_ping_request_decode(size_t size, struct rf_error *err);
 
+struct rf_wire_watch_request {
+    struct rf_wire_bytes group;
+    uint64_t instance; /* of the server that the version is of; 0: nothing is known */
+    uint64_t version;  /* of the group, as last told by that server */
+};
+
+RF_NODISCARD int rf_wire_watch_request_decode(const uint8_t *payload, size_t size,
+                                              struct rf_wire_watch_request *ret,
+                                              struct rf_error *err);
+
 /* ---- requests: encoders ----
  *
  * Each returns the size of the frame, or 0 if it does not fit `out_size` or is larger than
@@ -286,6 +296,8 @@ size_t rf_wire_members_request_encode(uint8_t *out, size_t out_size, uint32_t re
 size_t rf_wire_groups_request_encode(uint8_t *out, size_t out_size, uint32_t request_id,
                                      struct rf_wire_bytes after);
 size_t rf_wire_info_request_encode(uint8_t *out, size_t out_size, uint32_t request_id);
+size_t rf_wire_watch_request_encode(uint8_t *out, size_t out_size, uint32_t request_id,
+                                    const struct rf_wire_watch_request *request);
 
 /* ---- any frame ---- */
 
@@ -411,6 +423,18 @@ RF_NODISCARD int rf_wire_groups_reply_begin(struct rf_wire_list *list, uint8_t *
 RF_NODISCARD int rf_wire_info_reply_begin(struct rf_wire_list *list, uint8_t *out, size_t out_size,
                                           uint32_t request_id);
 
+/* What heads each page of what a watcher is told. */
+struct rf_wire_watch_head {
+    uint64_t instance; /* of the server: another one counts versions anew */
+    uint64_t version;  /* of the group; those of the last page hold for what all pages make */
+    uint64_t digest;
+    bool is_whole; /* what was known before is void: all members follow */
+};
+
+RF_NODISCARD int rf_wire_watch_reply_begin(struct rf_wire_list *list, uint8_t *out, size_t out_size,
+                                           uint32_t request_id,
+                                           const struct rf_wire_watch_head *head);
+
 /* Appends one entry. Errors: -ENOBUFS it does not fit, the list is as before. */
 RF_NODISCARD int rf_wire_owners_reply_add(struct rf_wire_list *list,
                                           const struct rf_wire_owner *owner);
@@ -422,6 +446,10 @@ RF_NODISCARD int rf_wire_info_reply_add_text(struct rf_wire_list *list, const ch
                                              const char *text);
 RF_NODISCARD int rf_wire_info_reply_add_u64(struct rf_wire_list *list, const char *name,
                                             uint64_t value);
+RF_NODISCARD int rf_wire_watch_reply_add_member(struct rf_wire_list *list,
+                                                const struct rf_wire_member *member);
+RF_NODISCARD int rf_wire_watch_reply_add_forgotten(struct rf_wire_list *list,
+                                                   struct rf_wire_bytes id);
 
 /*
  * Appends entries[slots[0]], entries[slots[1]], ... of rf_wire_entry_short_init to an owners reply.
@@ -513,6 +541,24 @@ struct rf_wire_info_reply {
 RF_NODISCARD int rf_wire_info_reply_decode(const uint8_t *payload, size_t size,
                                            struct rf_wire_info_reply *ret, struct rf_error *err);
 bool rf_wire_info_next(struct rf_wire_cursor *entries, struct rf_wire_info *ret_entry);
+
+/* A page of what a watcher is told. */
+struct rf_wire_watch_reply {
+    struct rf_wire_watch_head head;
+    bool more; /* the next reply of this watch goes on */
+    uint16_t count;
+    struct rf_wire_cursor changes;
+};
+
+/* One member that is new or has changed, or that is to be forgotten: then only its id is set. */
+struct rf_wire_change {
+    bool is_forgotten;
+    struct rf_wire_member member;
+};
+
+RF_NODISCARD int rf_wire_watch_reply_decode(const uint8_t *payload, size_t size,
+                                            struct rf_wire_watch_reply *ret, struct rf_error *err);
+bool rf_wire_watch_next(struct rf_wire_cursor *changes, struct rf_wire_change *ret_change);
 
 /* Orders names as pages do: memcmp, then size. */
 int rf_wire_bytes_compare(struct rf_wire_bytes a, struct rf_wire_bytes b);

@@ -10,11 +10,15 @@ enum {
     OWNERS_HEAD_SIZE = 8 + 2,          /* version, count */
     MEMBERS_HEAD_SIZE = 8 + 8 + 1 + 2, /* version, digest, more, count */
     GROUPS_HEAD_SIZE = 8 + 8 + 1 + 2,
-    INFO_HEAD_SIZE = 2,       /* count */
-    MEMBER_TAIL_SIZE = 3,     /* replicas, state */
-    GROUP_TAIL_SIZE = 24,     /* members, alive, version, digest */
-    INFO_VALUE_HEAD_SIZE = 3, /* type, size */
+    INFO_HEAD_SIZE = 2,                  /* count */
+    WATCH_HEAD_SIZE = 3 * 8 + 1 + 1 + 2, /* instance, version, digest, whole, more, count */
+    MEMBER_TAIL_SIZE = 3,                /* replicas, state */
+    GROUP_TAIL_SIZE = 24,                /* members, alive, version, digest */
+    INFO_VALUE_HEAD_SIZE = 3,            /* type, size */
 };
+
+/* The first byte of a change. */
+enum { CHANGE_MEMBER = 0, CHANGE_FORGOTTEN = 1 };
 
 int rf_wire_bytes_compare(struct rf_wire_bytes a, struct rf_wire_bytes b)
 {
@@ -132,6 +136,21 @@ int rf_wire_info_reply_begin(struct rf_wire_list *list, uint8_t *out, size_t out
     return begin(list, out, out_size, RF_WIRE_INFO, request_id, INFO_HEAD_SIZE, false, UINT16_MAX);
 }
 
+int rf_wire_watch_reply_begin(struct rf_wire_list *list, uint8_t *out, size_t out_size,
+                              uint32_t request_id, const struct rf_wire_watch_head *head)
+{
+    int code =
+        begin(list, out, out_size, RF_WIRE_WATCH, request_id, WATCH_HEAD_SIZE, true, UINT16_MAX);
+    if (code == 0) {
+        uint8_t *at = out + RF_WIRE_HEADER_SIZE;
+        rf_store_le64(at, head->instance);
+        rf_store_le64(at + 8, head->version);
+        rf_store_le64(at + 16, head->digest);
+        at[24] = head->is_whole;
+    }
+    return code;
+}
+
 /* Room for one more entry of that size, or NULL. */
 static uint8_t *grow(struct rf_wire_list *list, size_t entry_size)
 {
@@ -162,17 +181,48 @@ int rf_wire_owners_reply_add(struct rf_wire_list *list, const struct rf_wire_own
     return 0;
 }
 
+static size_t member_size(const struct rf_wire_member *member)
+{
+    return 2 + member->owner.id.size + member->owner.addr.size + MEMBER_TAIL_SIZE;
+}
+
+static void put_member(uint8_t *at, const struct rf_wire_member *member)
+{
+    RF_ASSERT(member->replicas >= 1);
+    at = put_name(put_name(at, member->owner.id), member->owner.addr);
+    rf_store_le16(at, member->replicas);
+    at[2] = (uint8_t)member->state;
+}
+
 int rf_wire_members_reply_add(struct rf_wire_list *list, const struct rf_wire_member *member)
 {
-    const struct rf_wire_owner *owner = &member->owner;
-    RF_ASSERT(member->replicas >= 1);
-    uint8_t *at = grow(list, 2 + owner->id.size + owner->addr.size + MEMBER_TAIL_SIZE);
+    uint8_t *at = grow(list, member_size(member));
     if (at == NULL) {
         return -ENOBUFS;
     }
-    at = put_name(put_name(at, owner->id), owner->addr);
-    rf_store_le16(at, member->replicas);
-    at[2] = (uint8_t)member->state;
+    put_member(at, member);
+    return 0;
+}
+
+int rf_wire_watch_reply_add_member(struct rf_wire_list *list, const struct rf_wire_member *member)
+{
+    uint8_t *at = grow(list, 1 + member_size(member));
+    if (at == NULL) {
+        return -ENOBUFS;
+    }
+    at[0] = CHANGE_MEMBER;
+    put_member(at + 1, member);
+    return 0;
+}
+
+int rf_wire_watch_reply_add_forgotten(struct rf_wire_list *list, struct rf_wire_bytes id)
+{
+    uint8_t *at = grow(list, 2 + id.size);
+    if (at == NULL) {
+        return -ENOBUFS;
+    }
+    at[0] = CHANGE_FORGOTTEN;
+    (void)put_name(at + 1, id);
     return 0;
 }
 
@@ -275,6 +325,16 @@ static bool take_member(struct input *input, struct rf_wire_member *ret)
     ret->state = (enum rf_member_state)input->at[2];
     input->at += MEMBER_TAIL_SIZE;
     return true;
+}
+
+static bool take_change(struct input *input, struct rf_wire_change *ret)
+{
+    if (input->at == input->end || *input->at > CHANGE_FORGOTTEN) {
+        return false;
+    }
+    *ret = (struct rf_wire_change){.is_forgotten = *input->at++ == CHANGE_FORGOTTEN};
+    return ret->is_forgotten ? take_name(input, &ret->member.owner.id)
+                             : take_member(input, &ret->member);
 }
 
 static bool take_group(struct input *input, struct rf_wire_group *ret)
@@ -483,6 +543,39 @@ int rf_wire_info_reply_decode(const uint8_t *payload, size_t size, struct rf_wir
     return code;
 }
 
+int rf_wire_watch_reply_decode(const uint8_t *payload, size_t size, struct rf_wire_watch_reply *ret,
+                               struct rf_error *err)
+{
+    if (size < WATCH_HEAD_SIZE) {
+        return refuse_head("watch", size, err);
+    }
+    struct input input = {payload + WATCH_HEAD_SIZE, payload + size};
+    uint16_t count = rf_load_le16(payload + 26);
+    if (payload[24] > 1 || payload[25] > 1) {
+        return rf_error_set(err, RF_EMALFORMED, "flags 'whole' and 'more' are %u and %u: 0 or 1",
+                            payload[24], payload[25]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct rf_wire_change change;
+        if (!take_change(&input, &change)) {
+            return refuse_entry("change", i, count, err);
+        }
+    }
+    int code = check_end(&input, err);
+    if (code == 0) {
+        *ret = (struct rf_wire_watch_reply){
+            .head = {.instance = rf_load_le64(payload),
+                     .version = rf_load_le64(payload + 8),
+                     .digest = rf_load_le64(payload + 16),
+                     .is_whole = payload[24] != 0},
+            .more = payload[25] != 0,
+            .count = count,
+            .changes = {payload + WATCH_HEAD_SIZE, count},
+        };
+    }
+    return code;
+}
+
 /* ---- iterating ----
  *
  * The decoders have checked the sizes, so these only walk. */
@@ -543,4 +636,18 @@ bool rf_wire_info_next(struct rf_wire_cursor *entries, struct rf_wire_info *ret_
     entries->at += INFO_VALUE_HEAD_SIZE + ret_entry->value.size;
     entries->left--;
     return true;
+}
+
+bool rf_wire_watch_next(struct rf_wire_cursor *changes, struct rf_wire_change *ret_change)
+{
+    if (changes->left == 0) {
+        return false;
+    }
+    *ret_change = (struct rf_wire_change){.is_forgotten = *changes->at++ == CHANGE_FORGOTTEN};
+    if (ret_change->is_forgotten) {
+        ret_change->member.owner.id = next_name(changes);
+        changes->left--;
+        return true;
+    }
+    return rf_wire_members_next(changes, &ret_change->member);
 }

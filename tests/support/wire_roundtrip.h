@@ -89,6 +89,11 @@ static inline long wire_request_again(const struct rf_wire_header *header, const
         return code < 0 ? code
                         : (long)rf_wire_frame_encode(out, out_size, RF_WIRE_PING, RF_WIRE_OK, id,
                                                      (struct rf_wire_bytes){payload, size});
+    case RF_WIRE_WATCH: {
+        struct rf_wire_watch_request request;
+        code = rf_wire_watch_request_decode(payload, size, &request, &err);
+        return code < 0 ? code : (long)rf_wire_watch_request_encode(out, out_size, id, &request);
+    }
     default:
         return RF_EUNSUPPORTED;
     }
@@ -182,6 +187,24 @@ static inline long wire_info_again(const struct rf_wire_header *header, const ui
     return code < 0 ? code : (long)rf_wire_list_end(&list, false);
 }
 
+static inline long wire_watch_again(const struct rf_wire_header *header, const uint8_t *payload,
+                                    uint8_t *out, size_t out_size)
+{
+    struct rf_wire_watch_reply reply;
+    struct rf_wire_list list;
+    struct rf_wire_change change;
+    int code = rf_wire_watch_reply_decode(payload, header->payload_size, &reply, NULL);
+    if (code == 0) {
+        code = rf_wire_watch_reply_begin(&list, out, out_size, header->request_id, &reply.head);
+    }
+    while (code == 0 && rf_wire_watch_next(&reply.changes, &change)) {
+        code = change.is_forgotten
+                   ? rf_wire_watch_reply_add_forgotten(&list, change.member.owner.id)
+                   : rf_wire_watch_reply_add_member(&list, &change.member);
+    }
+    return code < 0 ? code : (long)rf_wire_list_end(&list, reply.more);
+}
+
 static inline long wire_reply_again(const struct rf_wire_header *header, const uint8_t *payload,
                                     uint8_t *out, size_t out_size)
 {
@@ -209,6 +232,8 @@ static inline long wire_reply_again(const struct rf_wire_header *header, const u
         return wire_groups_again(header, payload, out, out_size);
     case RF_WIRE_INFO:
         return wire_info_again(header, payload, out, out_size);
+    case RF_WIRE_WATCH:
+        return wire_watch_again(header, payload, out, out_size);
     default:
         return RF_EUNSUPPORTED;
     }

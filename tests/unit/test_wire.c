@@ -289,6 +289,52 @@ static void wire_document_members_is_read_and_written(void **state)
     assert_frame(vector, out, rf_wire_list_end(&list, true));
 }
 
+static void wire_document_watch_is_read_and_written(void **state)
+{
+    (void)state;
+    uint8_t out[VECTOR_SIZE_MAX];
+    size_t size;
+    const struct vector *vector = find("watch.request");
+    struct rf_wire_watch_request request;
+    const uint8_t *payload = open_frame(vector, RF_WIRE_WATCH, RF_WIRE_OK, 8, &size);
+    assert_int_equal(rf_wire_watch_request_decode(payload, size, &request, NULL), 0);
+    assert_text(request.group, "web");
+    assert_int_equal(request.instance, 0xcafebabe);
+    assert_int_equal(request.version, 41);
+    assert_frame(vector, out, rf_wire_watch_request_encode(out, sizeof(out), 8, &request));
+
+    vector = find("watch.reply");
+    const struct rf_wire_watch_head head = {
+        .instance = 0xcafebabe, .version = 42, .digest = 0x0123456789abcdef};
+    const struct rf_wire_member member = {
+        {text("web-2"), text("10.0.0.2:80")}, 1000, RF_MEMBER_ALIVE};
+    struct rf_wire_watch_reply reply;
+    struct rf_wire_change change;
+    struct rf_wire_list list;
+    payload = open_frame(vector, RF_WIRE_WATCH, RF_WIRE_OK, 8, &size);
+    assert_int_equal(rf_wire_watch_reply_decode(payload, size, &reply, NULL), 0);
+    assert_int_equal(reply.head.instance, head.instance);
+    assert_int_equal(reply.head.version, head.version);
+    assert_int_equal(reply.head.digest, head.digest);
+    assert_false(reply.head.is_whole);
+    assert_false(reply.more);
+    assert_int_equal(reply.count, 2);
+    assert_true(rf_wire_watch_next(&reply.changes, &change));
+    assert_true(change.is_forgotten);
+    assert_text(change.member.owner.id, "web-1");
+    assert_true(rf_wire_watch_next(&reply.changes, &change));
+    assert_false(change.is_forgotten);
+    assert_text(change.member.owner.id, "web-2");
+    assert_text(change.member.owner.addr, "10.0.0.2:80");
+    assert_int_equal(change.member.replicas, 1000);
+    assert_int_equal(change.member.state, RF_MEMBER_ALIVE);
+    assert_false(rf_wire_watch_next(&reply.changes, &change));
+    assert_int_equal(rf_wire_watch_reply_begin(&list, out, sizeof(out), 8, &head), 0);
+    assert_int_equal(rf_wire_watch_reply_add_forgotten(&list, text("web-1")), 0);
+    assert_int_equal(rf_wire_watch_reply_add_member(&list, &member), 0);
+    assert_frame(vector, out, rf_wire_list_end(&list, false));
+}
+
 static void wire_document_groups_is_read_and_written(void **state)
 {
     (void)state;
@@ -749,6 +795,7 @@ int main(void)
         cmocka_unit_test(wire_document_owners_is_read_and_written),
         cmocka_unit_test(wire_document_members_is_read_and_written),
         cmocka_unit_test(wire_document_groups_is_read_and_written),
+        cmocka_unit_test(wire_document_watch_is_read_and_written),
         cmocka_unit_test(wire_document_info_and_ping_are_read_and_written),
         cmocka_unit_test(wire_document_has_no_vector_that_nobody_checks),
         cmocka_unit_test(wire_frames_cut_anywhere_wait_for_the_rest),
