@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scenarios.h - the functions of scenarios.c's list.
+ */
+#ifndef RF_TESTS_SIM_SCENARIOS_H
+#define RF_TESTS_SIM_SCENARIOS_H
+
+#include "tests/sim/scenario.h"
+
+void rf_scenario_steady(struct rf_run *run);
+
+#endif
