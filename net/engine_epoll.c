@@ -93,12 +93,13 @@ static int watch(struct engine *engine, struct rf_engine_socket *socket, int ope
     uint32_t events = 0;
     if ((socket->state & STATE_RECEIVING) != 0 && (socket->state & STATE_ENDED) == 0) {
         events |= EPOLLIN;
-    } else {
-        /* The kernel reports a hang-up whatever we ask for; to be told once is enough. */
-        events |= EPOLLET;
     }
     if ((socket->state & STATE_SENDING) != 0) {
         events |= EPOLLOUT;
+    }
+    if (events == 0) {
+        /* The kernel reports a hang-up whatever we ask for; to be told once is enough. */
+        events = EPOLLET;
     }
     struct epoll_event event = {.events = events, .data.ptr = socket};
     return epoll_ctl(engine->epoll_fd, operation, socket->fd, &event) < 0 ? -errno : 0;
