@@ -564,3 +564,13 @@ unsigned rf_connections_drop(struct rf_worker *worker)
     }
     return waiting_count;
 }
+
+void rf_connections_shut(struct rf_worker *worker)
+{
+    for (struct rf_connection *connection = worker->all; connection != NULL;
+         connection = connection->all_next) {
+        if (connection->socket.fd >= 0) {
+            (void)shutdown(connection->socket.fd, SHUT_RDWR); /* it may have ended already */
+        }
+    }
+}

@@ -291,10 +291,12 @@ static void *run(void *context)
     }
     if (code < 0) {
         /* The engine is of no use any more, and with it every connection: their memory may still be
-         * the kernel's. The other workers go on; this one's port closes. */
+         * the kernel's, but their peers see the end. The other workers go on; this one's port
+         * closes. */
         rf_log(worker->config.log, RF_LOG_ERROR, "worker_failed worker=%u error=\"%s\"",
                worker->config.index, strerror(-code));
         (void)shutdown(worker->config.listener_fd, SHUT_RDWR);
+        rf_connections_shut(worker);
         return NULL;
     }
     rf_reader_fini(&worker->reader);

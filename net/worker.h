@@ -180,4 +180,7 @@ void rf_connections_drain(struct rf_worker *worker);
 /* Closes all. Returns how many had replies waiting. */
 unsigned rf_connections_drop(struct rf_worker *worker);
 
+/* Shows all peers the end, without the engine, which has failed; nothing is freed. */
+void rf_connections_shut(struct rf_worker *worker);
+
 #endif
