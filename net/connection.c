@@ -8,8 +8,10 @@
  * receiving pauses, until a send has completed. So a peer that does not read costs two buffers of
  * output and a bounded piece of input, whatever it asks for.
  */
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -435,6 +437,7 @@ void rf_connection_received(struct rf_worker *worker, struct rf_connection *conn
         size_t size = (size_t)event->result;
         rf_counter_add(&worker->counters.bytes_received, size);
         connection->active_ns = worker->now_ns;
+        connection->received += (uint32_t)size;
         connection->drain_left -=
             size < connection->drain_left ? (uint32_t)size : connection->drain_left;
         if (connection->timer == RF_TIMER_IDLE) {
@@ -532,18 +535,30 @@ void rf_connections_expire(struct rf_worker *worker)
 
 /* ---- stopping ---- */
 
+/*
+ * Bytes that the kernel has received and this connection has not seen. By the kernel's count, not
+ * by what waits in the socket: an io_uring without deferred task work may have taken some of that
+ * out already. A peer's end counts as one, and ends the waiting for it.
+ */
+static uint32_t unseen_size(const struct rf_connection *connection)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+    if (getsockopt(connection->socket.fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ||
+        size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received)) {
+        return 0; /* not a connection any more */
+    }
+    return (uint32_t)info.tcpi_bytes_received - connection->received;
+}
+
 void rf_connections_drain(struct rf_worker *worker)
 {
     for (struct rf_connection *connection = worker->all; connection != NULL;
          connection = connection->all_next) {
-        int waiting = 0;
         if (connection->phase >= RF_CONNECTION_DRAINING) {
             continue;
         }
-        if (!connection->is_peer_done && ioctl(connection->socket.fd, FIONREAD, &waiting) == 0 &&
-            waiting > 0) {
-            connection->drain_left = (uint32_t)waiting;
-        }
+        connection->drain_left = connection->is_peer_done ? 0 : unseen_size(connection);
         check_end(worker, connection);
     }
 }

@@ -65,6 +65,7 @@ struct rf_connection {
     bool is_dirty;           /* in the list of those to flush */
     bool is_gone;            /* RF_EVENT_CLOSED came while it was dirty */
     uint32_t need;           /* bytes of `input` without which there is nothing to do */
+    uint32_t received;       /* bytes so far, modulo 2^32 */
     uint32_t drain_left;     /* while stopping: bytes that had been received and must be answered */
     uint64_t active_ns;      /* last time that bytes came */
     uint64_t deadline_ns;    /* of the timer */
