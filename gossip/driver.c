@@ -15,7 +15,10 @@
 enum {
     EVENTS_MAX = 8, /* of one epoll_wait: each may be a push/pull, and time must have its turn */
     DATAGRAMS_MAX = 64, /* read in a row, then streams and time have their turn */
-    ACCEPTS_MAX = 16,   /* likewise */
+    /* Read before time has its turn: all that a receive buffer holds (4 MiB, as the kernel counts,
+     * of 768 bytes at least), or all that has come while this process was stopped. */
+    DATAGRAMS_DUE_MAX = 8192,
+    ACCEPTS_MAX = 16, /* likewise */
 };
 
 #define ACCEPT_PAUSE_NS UINT64_C(100000000) /* without descriptors: their owners need some time */
@@ -26,10 +29,11 @@ enum {
 #define KEY_TCP (UINT64_MAX - 1)
 #define KEY_WAKE (UINT64_MAX - 2)
 
+/* Of the monotonic clocks the one that goes on while the machine is suspended: that is lateness. */
 uint64_t rf_driver_now_ns(void)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+    (void)clock_gettime(CLOCK_BOOTTIME, &now); /* cannot fail for this clock */
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + 1;
 }
 
@@ -239,9 +243,9 @@ static void packet_handle(struct rf_gossip *gossip, uint64_t now_ns, const struc
     rf_driver_outputs(gossip, now_ns);
 }
 
-static void udp_ready(struct rf_gossip *gossip)
+static void udp_ready(struct rf_gossip *gossip, int datagrams_max)
 {
-    for (int i = 0; i < DATAGRAMS_MAX && gossip->is_open; i++) {
+    for (int i = 0; i < datagrams_max && gossip->is_open; i++) {
         struct sockaddr_storage sockaddr;
         socklen_t sockaddr_size = sizeof(sockaddr);
         ssize_t size = recvfrom(gossip->sockets.udp_fd, gossip->received, sizeof(gossip->received),
@@ -347,7 +351,7 @@ static void event_handle(struct rf_gossip *gossip, const struct epoll_event *eve
     }
     uint64_t now_ns = rf_driver_now_ns();
     if (event->data.u64 == KEY_UDP) {
-        udp_ready(gossip);
+        udp_ready(gossip, DATAGRAMS_MAX);
     } else if (event->data.u64 == KEY_TCP) {
         tcp_ready(gossip, now_ns);
     } else {
@@ -404,7 +408,8 @@ static void time_passed(struct rf_gossip *gossip)
         listener_watch(gossip, EPOLLIN);
     }
     if (now_ns >= rf_serf_deadline_ns(gossip->serf)) {
-        udp_ready(gossip); /* an ack that waits in the socket is in time, however late we are */
+        /* An ack that waits in the socket is in time, however late we are. */
+        udp_ready(gossip, DATAGRAMS_DUE_MAX);
     }
     now_ns = rf_driver_now_ns();
     if (gossip->is_open && now_ns >= rf_serf_deadline_ns(gossip->serf)) {

@@ -41,6 +41,7 @@ enum rf_driver_topic {
     RF_TOPIC_REFUTE,
     RF_TOPIC_SUSPECT,
     RF_TOPIC_PUSH_PULL,
+    RF_TOPIC_LATE,
     RF_TOPIC_LIMIT,
     RF_TOPICS_COUNT,
 };

@@ -17,6 +17,7 @@ static uint32_t lines_max(enum rf_driver_topic topic)
     case RF_TOPIC_SUSPECT:
     case RF_TOPIC_REFUTE:
     case RF_TOPIC_PUSH_PULL:
+    case RF_TOPIC_LATE:
     case RF_TOPIC_CONFLICT:
         return 10;
     case RF_TOPIC_PACKET_REJECTED:
@@ -142,6 +143,12 @@ void rf_driver_log_notice(struct rf_gossip *gossip, const struct rf_output *outp
     case RF_NOTICE_PUSH_PULL_FAIL:
         rf_driver_log(gossip, RF_TOPIC_PUSH_PULL, RF_LOG_INFO,
                       "push_pull_failed name=%s address=%s error=\"%s\"", name, address, text);
+        break;
+    case RF_NOTICE_LATE:
+        rf_driver_log(gossip, RF_TOPIC_LATE, RF_LOG_WARN,
+                      "paused text=\"%s: this process was stopped or starved; suspects get that "
+                      "much longer\"",
+                      text);
         break;
     case RF_NOTICE_LIMIT:
         rf_driver_log(gossip, RF_TOPIC_LIMIT, RF_LOG_WARN, "limit_reached text=\"%s\"", text);

@@ -103,10 +103,22 @@ void rf_serf_free(struct rf_serf *serf)
 
 /* ---- every input is handled between these two ---- */
 
+/* Answers that wait in our sockets count, however late we are to read them. */
+static void late(struct rf_serf *serf, uint64_t late_ns)
+{
+    if (serf->contest.is_running) {
+        serf->contest.deadline_ns += late_ns;
+    }
+    if (serf->leave_at_ns != UINT64_MAX) {
+        serf->leave_at_ns += late_ns;
+    }
+}
+
 void rf_serf_begin(struct rf_serf *serf, uint64_t now_ns)
 {
     RF_ASSERT(now_ns >= serf->now_ns);
     serf->now_ns = now_ns;
+    late(serf, rf_swim_time(&serf->swim, now_ns));
     if (serf->swim.out.next == serf->swim.out.count && !serf->swim.out.is_lost) {
         rf_outbox_clear(&serf->swim.out);
     }

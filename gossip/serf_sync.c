@@ -356,6 +356,7 @@ static void push_pull_done(struct rf_serf *serf, const struct rf_swim_exchange *
         if (code == 0) {
             serf->stats.joins_done++;
             rf_serf_announce_join(serf);
+            rf_swim_catch_up(&serf->swim, serf->now_ns, false);
         }
         struct rf_output output = {.type = RF_OUTPUT_JOIN_RESULT,
                                    .address = exchange->address,
@@ -364,6 +365,8 @@ static void push_pull_done(struct rf_serf *serf, const struct rf_swim_exchange *
                                    .code = code,
                                    .pending_count = join_pending(serf, exchange->join_id)};
         (void)rf_outbox_put(&serf->swim.out, &output); /* lost: a resync follows */
+    } else if (code == 0 && exchange->purpose == RF_EXCHANGE_RECONNECT) {
+        rf_swim_catch_up(&serf->swim, serf->now_ns, false); /* a cut may have healed */
     } else if (code < 0) {
         rf_serf_notice(serf, RF_NOTICE_PUSH_PULL_FAIL, rf_slice(NULL, 0), &exchange->address, text);
     }

@@ -44,6 +44,11 @@ void rf_suspicion_start(struct rf_suspicion *suspicion, const struct rf_suspicio
     suspicion->accusers[0] = accuser_hash;
 }
 
+static void set_deadline(struct rf_suspicion *suspicion, uint64_t deadline_ns)
+{
+    suspicion->deadline_ns = deadline_ns > suspicion->floor_ns ? deadline_ns : suspicion->floor_ns;
+}
+
 bool rf_suspicion_confirm(struct rf_suspicion *suspicion, uint64_t accuser_hash)
 {
     if (suspicion->confirmations >= suspicion->params.k) {
@@ -56,7 +61,15 @@ bool rf_suspicion_confirm(struct rf_suspicion *suspicion, uint64_t accuser_hash)
     }
     suspicion->confirmations++;
     suspicion->accusers[suspicion->confirmations] = accuser_hash;
-    suspicion->deadline_ns =
-        suspicion->start_ns + rf_suspicion_timeout_ns(&suspicion->params, suspicion->confirmations);
+    set_deadline(suspicion,
+                 suspicion->start_ns +
+                     rf_suspicion_timeout_ns(&suspicion->params, suspicion->confirmations));
     return true;
+}
+
+void rf_suspicion_shift(struct rf_suspicion *suspicion, uint64_t late_ns, uint64_t floor_ns)
+{
+    suspicion->floor_ns = suspicion->floor_ns == 0 ? floor_ns : suspicion->floor_ns + late_ns;
+    suspicion->start_ns += late_ns;
+    set_deadline(suspicion, suspicion->deadline_ns + late_ns);
 }

@@ -26,6 +26,7 @@ struct rf_suspicion {
     struct rf_suspicion_params params;
     uint64_t start_ns;
     uint64_t deadline_ns;
+    uint64_t floor_ns; /* not before: see rf_suspicion_shift; 0: none */
     uint32_t confirmations;
     uint64_t
         accusers[RF_SUSPICION_CONFIRMATIONS_MAX + 1]; /* hashes of names: the set of accusers */
@@ -45,6 +46,13 @@ void rf_suspicion_start(struct rf_suspicion *suspicion, const struct rf_suspicio
  * Returns whether it was new and still counts.
  */
 bool rf_suspicion_confirm(struct rf_suspicion *suspicion, uint64_t accuser_hash);
+
+/*
+ * We were late ourselves by `late_ns` (swim_late.c): the suspect has as much time left as before, and
+ * until `floor_ns` at least, since what it said meanwhile may be lost. The floor of the first time
+ * stays: with pause after pause nobody could die.
+ */
+void rf_suspicion_shift(struct rf_suspicion *suspicion, uint64_t late_ns, uint64_t floor_ns);
 
 /* The time that c confirmations leave in all. */
 uint64_t rf_suspicion_timeout_ns(const struct rf_suspicion_params *params, uint32_t confirmations);

@@ -19,7 +19,11 @@ enum {
     SUSPICION_MULT_MAX = 1000,
 };
 
-/* memberlist's DefaultLANConfig, DefaultWANConfig, DefaultLocalConfig. */
+/*
+ * memberlist's DefaultLANConfig, DefaultWANConfig, DefaultLocalConfig. late_bound_ns is ours: half
+ * of the time that an ack may take. Less needs no care, since what waits in the sockets is read
+ * first.
+ */
 static const struct rf_swim_config profiles[] = {
     [RF_SWIM_LAN] = {.tcp_timeout_ns = 10000 * NS_PER_MS,
                      .probe_interval_ns = 1000 * NS_PER_MS,
@@ -27,6 +31,7 @@ static const struct rf_swim_config profiles[] = {
                      .gossip_interval_ns = 200 * NS_PER_MS,
                      .push_pull_interval_ns = 30000 * NS_PER_MS,
                      .gossip_to_the_dead_ns = 30000 * NS_PER_MS,
+                     .late_bound_ns = 250 * NS_PER_MS,
                      .indirect_checks = 3,
                      .retransmit_mult = 4,
                      .suspicion_mult = 4,
@@ -37,6 +42,7 @@ static const struct rf_swim_config profiles[] = {
                      .gossip_interval_ns = 500 * NS_PER_MS,
                      .push_pull_interval_ns = 60000 * NS_PER_MS,
                      .gossip_to_the_dead_ns = 60000 * NS_PER_MS,
+                     .late_bound_ns = 1500 * NS_PER_MS,
                      .indirect_checks = 3,
                      .retransmit_mult = 4,
                      .suspicion_mult = 6,
@@ -47,6 +53,7 @@ static const struct rf_swim_config profiles[] = {
                        .gossip_interval_ns = 100 * NS_PER_MS,
                        .push_pull_interval_ns = 15000 * NS_PER_MS,
                        .gossip_to_the_dead_ns = 15000 * NS_PER_MS,
+                       .late_bound_ns = 100 * NS_PER_MS,
                        .indirect_checks = 1,
                        .retransmit_mult = 2,
                        .suspicion_mult = 3,
@@ -100,6 +107,7 @@ static int check_timing(const struct rf_swim_config *config, struct rf_error *er
         {"gossip_interval_ns", config->gossip_interval_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
         {"push_pull_interval_ns", config->push_pull_interval_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
         {"gossip_to_the_dead_ns", config->gossip_to_the_dead_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
+        {"late_bound_ns", config->late_bound_ns, 0, UINT32_MAX * NS_PER_MS},
         {"indirect_checks", config->indirect_checks, 0, RF_SWIM_GOSSIP_NODES_MAX},
         {"gossip_nodes", config->gossip_nodes, 1, RF_SWIM_GOSSIP_NODES_MAX},
         {"retransmit_mult", config->retransmit_mult, 1, SUSPICION_MULT_MAX},
@@ -157,6 +165,8 @@ int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config *config, uint
     swim->config.name = NULL;
     swim->config.meta = NULL;
     swim->leave_deadline_ns = UINT64_MAX;
+    swim->catch_up_at_ns = UINT64_MAX;
+    swim->seen_ns = now_ns;
     swim->user_members_count = 1;
     /* The last one is kept for a refutation. */
     swim->incarnation = config->incarnation < UINT32_MAX - 1 ? config->incarnation : UINT32_MAX - 2;
@@ -255,6 +265,7 @@ static bool is_named(struct rf_swim *swim, struct rf_slice node)
 void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
                      struct rf_slice bytes)
 {
+    (void)rf_swim_time(swim, now_ns);
     struct rf_message message;
     int code = rf_message_decode(bytes, &message);
     if (code < 0) {
@@ -318,10 +329,12 @@ void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_addr
 
 void rf_swim_tick(struct rf_swim *swim, uint64_t now_ns)
 {
+    (void)rf_swim_time(swim, now_ns);
     rf_swim_probe_tick(swim, now_ns);
     rf_swim_suspicions_tick(swim, now_ns);
     rf_swim_gossip_tick(swim, now_ns);
     rf_swim_sync_tick(swim, now_ns);
+    rf_swim_catch_up_tick(swim, now_ns);
 }
 
 uint64_t rf_swim_deadline_ns(const struct rf_swim *swim)
@@ -329,6 +342,7 @@ uint64_t rf_swim_deadline_ns(const struct rf_swim *swim)
     uint64_t deadline_ns = rf_swim_probe_deadline_ns(swim);
     uint64_t sync_ns = rf_swim_sync_deadline_ns(swim);
     deadline_ns = sync_ns < deadline_ns ? sync_ns : deadline_ns;
+    deadline_ns = swim->catch_up_at_ns < deadline_ns ? swim->catch_up_at_ns : deadline_ns;
     if (swim->suspects_count > 0 && swim->suspects[0]->suspicion->deadline_ns < deadline_ns) {
         deadline_ns = swim->suspects[0]->suspicion->deadline_ns;
     }

@@ -65,6 +65,7 @@ struct rf_swim_config {
     uint64_t push_pull_interval_ns;
     uint64_t gossip_to_the_dead_ns;
     uint64_t dead_node_reclaim_ns; /* 0: a dead node's name is never given to another address */
+    uint64_t late_bound_ns; /* an input that is later is our own lateness: swim_late.c; 0: never */
     uint32_t indirect_checks;
     uint32_t retransmit_mult;
     uint32_t suspicion_mult;
@@ -115,6 +116,9 @@ void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile pro
     X(push_pulls, "exchanges", "push/pulls that were merged")                                   \
     X(push_pulls_refused, "exchanges", "push/pulls not merged: versions do not agree")          \
     X(push_pulls_failed, "exchanges", "push/pulls opened by us that failed")                    \
+    X(push_pulls_early, "exchanges", "push/pulls between the periodic ones, to catch up")       \
+    X(pauses, "pauses", "times that this node itself was late: what it waited for got longer")  \
+    X(pauses_ms, "ms", "by how much, all together")                                             \
     X(nodes, "nodes", "now: nodes in the table, this one included")                             \
     X(nodes_alive, "nodes", "now: of these alive")                                              \
     X(nodes_suspect, "nodes", "now: of these suspect")                                          \
@@ -189,7 +193,11 @@ struct rf_swim {
     uint64_t probe_at_ns;
     uint64_t gossip_at_ns;
     uint64_t push_pull_at_ns;
-    size_t probe_index; /* of the next node in the list */
+    uint64_t catch_up_start_ns;
+    uint64_t catch_up_at_ns; /* the next push/pull of the series; UINT64_MAX: there is none */
+    uint32_t catch_up_step;  /* push/pulls of the series so far */
+    uint64_t seen_ns;        /* of the last input */
+    size_t probe_index;      /* of the next node in the list */
     struct rf_swim_probe probe;
     struct rf_node **suspects; /* a heap: the earliest deadline first */
     size_t suspects_count;
@@ -238,6 +246,21 @@ bool rf_swim_queue_user(struct rf_swim *swim, size_t queue_index, struct rf_slic
  */
 uint64_t rf_swim_push_pull(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *address,
                            enum rf_exchange_purpose purpose, uint64_t join_id);
+
+/*
+ * Begins a series of push/pulls, each with some node, about 1, 3 and 7 s from now (of 30 s, else in
+ * proportion), before the periodic one: after a join, say. `is_at_once`: with one more, now. Does
+ * nothing while such a series goes on.
+ */
+void rf_swim_catch_up(struct rf_swim *swim, uint64_t now_ns, bool is_at_once);
+
+/*
+ * First thing of an input: notices if this node did nothing for long though something was due (it
+ * was stopped, or its machine was paused), and makes up for it. Returns by how much it was late, 0
+ * if not; the layer above moves its own timers by that. rf_swim_receive and rf_swim_tick call it
+ * too.
+ */
+uint64_t rf_swim_time(struct rf_swim *swim, uint64_t now_ns);
 
 /* Ends an exchange and tells what it was; false: no such one. */
 bool rf_swim_exchange_take(struct rf_swim *swim, uint64_t exchange_id,

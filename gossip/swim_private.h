@@ -26,6 +26,7 @@ void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive 
 void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_suspect *suspect);
 void rf_swim_dead(struct rf_swim *swim, uint64_t now_ns, const struct rf_dead *dead);
 void rf_swim_suspicions_tick(struct rf_swim *swim, uint64_t now_ns);
+void rf_swim_suspicions_shift(struct rf_swim *swim, uint64_t late_ns, uint64_t floor_ns);
 void rf_swim_purge(struct rf_swim *swim, uint64_t now_ns);     /* 10.6 */
 void rf_swim_awareness_add(struct rf_swim *swim, int64_t add); /* rule 13 */
 bool rf_swim_is_self(const struct rf_swim *swim, struct rf_slice name);
@@ -55,6 +56,9 @@ void rf_swim_gossip_tick(struct rf_swim *swim, uint64_t now_ns);
 uint64_t rf_swim_exchange_open(struct rf_swim *swim, const struct rf_swim_exchange *exchange);
 void rf_swim_sync_tick(struct rf_swim *swim, uint64_t now_ns);
 uint64_t rf_swim_sync_deadline_ns(const struct rf_swim *swim);
+
+/* swim_late.c */
+void rf_swim_catch_up_tick(struct rf_swim *swim, uint64_t now_ns);
 
 /* swim.c */
 void rf_swim_notice(struct rf_swim *swim, enum rf_notice notice, const struct rf_node *node,

@@ -201,6 +201,13 @@ static void report_conflict(struct rf_swim *swim, const struct rf_node *node,
     (void)rf_outbox_put(&swim->up, &output); /* a lost one comes again with the next alive */
 }
 
+/* Nodes other than us that are there. */
+static size_t others_count(const struct rf_swim *swim)
+{
+    return swim->nodes.state_counts[RF_NODE_ALIVE] + swim->nodes.state_counts[RF_NODE_SUSPECT] -
+           (swim->self->state == RF_NODE_ALIVE);
+}
+
 /* 10.1.8, the second half, and 10.1.9. */
 static void alive_accept(struct rf_swim *swim, uint64_t now_ns, struct rf_node *node,
                          const struct rf_alive *alive)
@@ -215,6 +222,9 @@ static void alive_accept(struct rf_swim *swim, uint64_t now_ns, struct rf_node *
     node->address = alive->address;
     memcpy(node->vsn, alive->vsn, RF_VSN_SIZE);
     enum rf_node_state_type old_state = node->state;
+    if (node != swim->self && others_count(swim) == 0) {
+        rf_swim_catch_up(swim, now_ns, false); /* we were alone, and are no longer */
+    }
     if (old_state != RF_NODE_ALIVE) {
         rf_node_table_set_state(&swim->nodes, node, RF_NODE_ALIVE, now_ns);
     }
@@ -362,6 +372,16 @@ void rf_swim_suspicions_tick(struct rf_swim *swim, uint64_t now_ns)
         swim->stats.suspicions_fired++;
         rf_swim_dead(swim, now_ns, &dead);
         RF_ASSERT(node->suspicion == NULL);
+    }
+}
+
+void rf_swim_suspicions_shift(struct rf_swim *swim, uint64_t late_ns, uint64_t floor_ns)
+{
+    for (size_t i = 0; i < swim->suspects_count; i++) {
+        rf_suspicion_shift(swim->suspects[i]->suspicion, late_ns, floor_ns);
+    }
+    for (size_t i = 1; i < swim->suspects_count; i++) {
+        heap_up(swim, i); /* floors of several pauses may have changed the order */
     }
 }
 

@@ -507,7 +507,7 @@ static void indirect_ping_is_relayed_and_its_ack_or_nack_returned(void **state)
     assert_string_equal(receive(&ack), "ack>s");
     assert_string_equal(receive(&ack), ""); /* once */
     receive(&request);
-    swim.probe_at_ns = swim.gossip_at_ns = swim.push_pull_at_ns = UINT64_MAX;
+    swim.probe_at_ns = swim.gossip_at_ns = swim.push_pull_at_ns = swim.catch_up_at_ns = UINT64_MAX;
     assert_int_equal(rf_swim_deadline_ns(&swim), now_ns + 500 * MS);
     tick_at(now_ns + 500 * MS);
     assert_string_equal(outputs(), "nack>s");
@@ -526,7 +526,7 @@ static void start_probe(const char *helper)
 {
     hear_alive("a", 1);
     drain_queue();
-    swim.gossip_at_ns = swim.push_pull_at_ns = UINT64_MAX;
+    swim.gossip_at_ns = swim.push_pull_at_ns = swim.catch_up_at_ns = UINT64_MAX;
     tick_at(swim.probe_at_ns);
     assert_string_equal(outputs(), "ping>a");
     if (helper != NULL) {
@@ -591,7 +591,7 @@ static void probe_of_a_suspect_tells_it_of_the_suspicion(void **state)
     hear_alive("a", 1);
     hear_suspect("a", 1, "b");
     drain_queue();
-    swim.gossip_at_ns = swim.push_pull_at_ns = UINT64_MAX;
+    swim.gossip_at_ns = swim.push_pull_at_ns = swim.catch_up_at_ns = UINT64_MAX;
     tick_at(swim.probe_at_ns);
     assert_string_equal(outputs(), "ping>a suspect>a");
 }
@@ -602,7 +602,7 @@ static void probes_skip_the_dead_and_ourselves(void **state)
     hear_alive("a", 1);
     hear_dead("a", 1, "a");
     drain_queue();
-    swim.gossip_at_ns = swim.push_pull_at_ns = UINT64_MAX;
+    swim.gossip_at_ns = swim.push_pull_at_ns = swim.catch_up_at_ns = UINT64_MAX;
     for (int i = 0; i < 5; i++) {
         tick_at(swim.probe_at_ns);
         assert_string_equal(outputs(), "");
@@ -618,7 +618,7 @@ static void gossip_goes_to_the_lately_dead_but_not_to_who_left(void **state)
     hear_alive("b", 1);
     hear_dead("a", 1, "x");
     hear_dead("b", 1, "b");
-    swim.probe_at_ns = swim.push_pull_at_ns = UINT64_MAX;
+    swim.probe_at_ns = swim.push_pull_at_ns = swim.catch_up_at_ns = UINT64_MAX;
     tick_at(swim.gossip_at_ns);
     assert_non_null(strstr(outputs(), ">a"));
     assert_null(strstr(trace, ">b"));
@@ -631,7 +631,7 @@ static void leave_is_done_when_the_others_were_told(void **state)
     (void)state;
     hear_alive("a", 1);
     drain_queue();
-    swim.probe_at_ns = swim.push_pull_at_ns = UINT64_MAX;
+    swim.probe_at_ns = swim.push_pull_at_ns = swim.catch_up_at_ns = UINT64_MAX;
     rf_swim_leave(&swim, now_ns, 5000 * MS);
     assert_string_equal(outputs(), "leave:me");
     assert_int_equal(swim.self->state, RF_NODE_LEFT);
@@ -642,6 +642,172 @@ static void leave_is_done_when_the_others_were_told(void **state)
     tick_at(now_ns + 200 * MS);
     assert_string_equal(outputs(), "left: dead>a");
     assert_string_equal(hear_dead("me", 9, "b"), ""); /* nothing is refuted any more */
+}
+
+/* ---- lateness and catching up ---- */
+
+/* Nothing happens by itself until `at_ns`: a driver that works, without its ticks of no interest.
+ */
+static void quiet_until(uint64_t at_ns)
+{
+    swim.probe_at_ns = swim.gossip_at_ns = swim.push_pull_at_ns = at_ns;
+    swim.catch_up_at_ns = UINT64_MAX;
+}
+
+static void suspects_live_on_while_we_are_stopped(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_alive("b", 1);
+    hear_suspect("a", 1, "x");
+    hear_suspect("b", 1, "x");
+    uint64_t deadline_ns = node("a")->suspicion->deadline_ns;
+    quiet_until(deadline_ns - 100 * MS);
+    now_ns = deadline_ns - 100 * MS + 20000 * MS; /* 100 ms before they die we are stopped */
+    hear_alive("b", 1);                           /* old */
+    quiet_until(now_ns + 4000 * MS);
+    tick_at(now_ns);
+    assert_null(strstr(outputs(), "leave"));
+    assert_int_equal(node("a")->state, RF_NODE_SUSPECT);
+    assert_true(swim.awareness > 0);
+    assert_int_equal(swim.stats.pauses, 1);
+    assert_int_equal(swim.stats.pauses_ms, 20000);
+    uint64_t woken_ns = now_ns;
+    hear_alive("b", 2); /* its refutation had waited in the socket */
+    /* the other one has the shortest time of a suspicion, 4 s for three nodes, and then dies */
+    assert_int_equal(node("a")->suspicion->deadline_ns, woken_ns + 4000 * MS);
+    tick_at(woken_ns + 4000 * MS);
+    assert_int_equal(node("a")->state, RF_NODE_DEAD);
+    assert_int_equal(node("b")->state, RF_NODE_ALIVE);
+}
+
+static void accusations_that_waited_in_the_socket_kill_nobody_at_once(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", "b", "c", "d", "e"};
+    for (size_t i = 0; i < 5; i++) {
+        hear_alive(names[i], 1);
+    }
+    hear_suspect("a", 1, "b");
+    uint64_t start_ns = now_ns;
+    quiet_until(start_ns + 10000 * MS); /* long above the 4 s that two more accusers leave */
+    now_ns = start_ns + 40000 * MS;
+    hear_suspect("a", 1, "c");
+    hear_suspect("a", 1, "d");
+    quiet_until(now_ns);
+    tick_at(now_ns);
+    assert_int_equal(node("a")->state, RF_NODE_SUSPECT);
+    assert_int_equal(node("a")->suspicion->deadline_ns, now_ns + 4000 * MS);
+}
+
+/* With pause after pause nobody could die, if each gave new time. */
+static void only_the_first_pause_gives_a_suspect_more_than_it_had(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_suspect("a", 1, "b"); /* 4 s */
+    uint64_t ran_ns = 0;
+    uint64_t grace_ns = 0;
+    while (node("a")->state == RF_NODE_SUSPECT && ran_ns < 20000 * MS) {
+        quiet_until(now_ns + 100 * MS);
+        tick_at(now_ns + 100 * MS);
+        ran_ns += 100 * MS;
+        grace_ns = node("a")->suspicion == NULL ? 0 : node("a")->suspicion->deadline_ns - now_ns;
+        assert_true(grace_ns <= 4000 * MS);
+        quiet_until(now_ns);
+        tick_at(now_ns + 900 * MS);
+    }
+    assert_int_equal(node("a")->state, RF_NODE_DEAD);
+    assert_true(ran_ns >= 4000 * MS && ran_ns <= 4200 * MS);
+}
+
+static void a_probe_goes_on_after_a_pause_with_the_time_it_had_left(void **state)
+{
+    (void)state;
+    start_probe("b");
+    uint64_t start_ns = now_ns;
+    now_ns = start_ns + 500 * MS + 7000 * MS;
+    hear_alive("c", 1); /* the first input after it */
+    assert_true(swim.probe.is_active);
+    assert_int_equal(swim.probe.timeout_ns, now_ns);
+    assert_int_equal(swim.probe.expiry_ns, now_ns + 500 * MS);
+    struct rf_message ack = {.type = RF_MESSAGE_ACK, .ack = {.seq_no = swim.probe.seq_no}};
+    receive(&ack);
+    assert_false(swim.probe.is_active);
+    assert_int_equal(node("a")->state, RF_NODE_ALIVE);
+}
+
+static void lateness_below_the_bound_or_without_one_changes_nothing(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_suspect("a", 1, "b");
+    uint64_t deadline_ns = node("a")->suspicion->deadline_ns;
+    quiet_until(deadline_ns);
+    tick_at(deadline_ns + 250 * MS);
+    assert_int_equal(node("a")->state, RF_NODE_DEAD);
+    assert_int_equal(swim.stats.pauses, 0);
+    swim.config.late_bound_ns = 0;
+    hear_alive("a", 2);
+    hear_suspect("a", 2, "b");
+    deadline_ns = node("a")->suspicion->deadline_ns;
+    quiet_until(deadline_ns);
+    tick_at(deadline_ns + 60000 * MS);
+    assert_int_equal(node("a")->state, RF_NODE_DEAD);
+    assert_int_equal(swim.stats.pauses, 0);
+}
+
+/* Ticks until `at_ns` and notes when push/pulls began, in ms from `start_ns`. */
+static size_t note_push_pulls(uint64_t start_ns, uint64_t until_ns, uint64_t ret_ms[8])
+{
+    size_t count = 0;
+    swim.push_pull_at_ns = swim.probe_at_ns = until_ns + 1;
+    while (rf_swim_deadline_ns(&swim) <= until_ns) {
+        uint64_t deadline_ns = rf_swim_deadline_ns(&swim);
+        tick_at(deadline_ns > now_ns ? deadline_ns : now_ns);
+        if (strstr(outputs(), "pushPull") != NULL && count < 8) {
+            ret_ms[count++] = (now_ns - start_ns) / MS;
+        }
+        struct rf_swim_exchange expired; /* the layer above ends them */
+        (void)rf_swim_exchange_take(&swim, rf_swim_exchange_expired(&swim, now_ns), &expired);
+    }
+    return count;
+}
+
+static void assert_series(const uint64_t *at_ms)
+{
+    assert_in_range(at_ms[0], 800, 1200);
+    assert_in_range(at_ms[1], 2400, 3600);
+    assert_in_range(at_ms[2], 5600, 8400);
+}
+
+static void who_was_alone_catches_up_after_1_3_and_7_s(void **state)
+{
+    (void)state;
+    uint64_t at_ms[8];
+    uint64_t start_ns = now_ns;
+    hear_alive("a", 1);
+    assert_int_equal(note_push_pulls(start_ns, start_ns + 29000 * MS, at_ms), 3);
+    assert_series(at_ms);
+    start_ns = now_ns;
+    hear_alive("b", 1); /* one more is no reason */
+    assert_int_equal(note_push_pulls(start_ns, start_ns + 9000 * MS, at_ms), 0);
+    assert_int_equal(swim.stats.push_pulls_early, 3);
+}
+
+static void who_was_paused_catches_up_at_once_and_after_1_3_and_7_s(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    quiet_until(now_ns);
+    now_ns += 4000 * MS; /* as long as the shortest suspicion */
+    uint64_t start_ns = now_ns;
+    uint64_t at_ms[8];
+    struct rf_message nack = {.type = RF_MESSAGE_NACK};
+    receive(&nack);
+    assert_int_equal(note_push_pulls(start_ns, start_ns + 29000 * MS, at_ms), 4);
+    assert_int_equal(at_ms[0], 0);
+    assert_series(at_ms + 1);
 }
 
 static void update_is_announced_with_the_next_incarnation(void **state)
@@ -712,6 +878,13 @@ int main(void)
         CASE(probes_skip_the_dead_and_ourselves),
         CASE(gossip_goes_to_the_lately_dead_but_not_to_who_left),
         CASE(leave_is_done_when_the_others_were_told),
+        CASE(suspects_live_on_while_we_are_stopped),
+        CASE(accusations_that_waited_in_the_socket_kill_nobody_at_once),
+        CASE(only_the_first_pause_gives_a_suspect_more_than_it_had),
+        CASE(a_probe_goes_on_after_a_pause_with_the_time_it_had_left),
+        CASE(lateness_below_the_bound_or_without_one_changes_nothing),
+        CASE(who_was_alone_catches_up_after_1_3_and_7_s),
+        CASE(who_was_paused_catches_up_at_once_and_after_1_3_and_7_s),
         CASE(update_is_announced_with_the_next_incarnation),
         CASE(configurations_out_of_range_are_refused),
     };
