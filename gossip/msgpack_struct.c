@@ -236,11 +236,16 @@ static int unpack_field(struct rf_unpacker *unpacker, const struct rf_field *fie
     return RF_EMALFORMED;
 }
 
-static const struct rf_field *field_named(const struct rf_fields *fields, struct rf_slice name)
+/* Looks first at the place after the one found last, `*place`: peers write in ascending order, and
+ * push/pulls of large clusters have millions of fields. */
+static const struct rf_field *field_named(const struct rf_fields *fields, struct rf_slice name,
+                                          size_t *place)
 {
     for (size_t i = 0; i < fields->count; i++) {
-        if (rf_slice_equal_text(name, fields->fields[i].name)) {
-            return &fields->fields[i];
+        size_t at = *place + i < fields->count ? *place + i : *place + i - fields->count;
+        if (rf_slice_equal_text(name, fields->fields[at].name)) {
+            *place = at + 1 < fields->count ? at + 1 : 0;
+            return &fields->fields[at];
         }
     }
     return NULL;
@@ -285,6 +290,7 @@ int rf_unpack_struct(struct rf_unpacker *unpacker, const struct rf_fields *field
         return rc;
     }
     int result = 0;
+    size_t place = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct rf_field *field;
         if (is_array) {
@@ -295,7 +301,7 @@ int rf_unpack_struct(struct rf_unpacker *unpacker, const struct rf_fields *field
             if (rc < 0) {
                 return rc;
             }
-            field = field_named(fields, name);
+            field = field_named(fields, name, &place);
         }
         rc = field == NULL ? rf_unpack_skip(&at) : unpack_field(&at, field, bytes + field->offset);
         if (rc == RF_ELIMIT) {
