@@ -346,7 +346,8 @@ uint64_t rf_swim_deadline_ns(const struct rf_swim *swim)
     if (swim->suspects_count > 0 && swim->suspects[0]->suspicion->deadline_ns < deadline_ns) {
         deadline_ns = swim->suspects[0]->suspicion->deadline_ns;
     }
-    return swim->gossip_at_ns < deadline_ns ? swim->gossip_at_ns : deadline_ns;
+    uint64_t gossip_ns = rf_swim_gossip_deadline_ns(swim);
+    return gossip_ns < deadline_ns ? gossip_ns : deadline_ns;
 }
 
 void rf_swim_get_stats(const struct rf_swim *swim, struct rf_swim_stats *ret_stats)

@@ -51,6 +51,7 @@ void rf_swim_send_alone(struct rf_swim *swim, const struct rf_address *to,
 void rf_swim_send_pair(struct rf_swim *swim, const struct rf_node *to,
                        const struct rf_message *first, const struct rf_message *second);
 void rf_swim_gossip_tick(struct rf_swim *swim, uint64_t now_ns);
+uint64_t rf_swim_gossip_deadline_ns(const struct rf_swim *swim); /* UINT64_MAX: nothing to say */
 
 /* swim_sync.c: rules 9, 15, 16 */
 uint64_t rf_swim_exchange_open(struct rf_swim *swim, const struct rf_swim_exchange *exchange);

@@ -626,6 +626,26 @@ static void gossip_goes_to_the_lately_dead_but_not_to_who_left(void **state)
     assert_string_equal(outputs(), "");
 }
 
+static void news_after_a_rest_goes_out_at_once_and_then_at_the_interval(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    drain_queue();
+    swim.probe_at_ns = swim.push_pull_at_ns = swim.catch_up_at_ns = UINT64_MAX;
+    assert_true(rf_swim_deadline_ns(&swim) == UINT64_MAX); /* nothing to say: no need to wake */
+    tick_at(now_ns + 5000 * MS);
+    hear_alive("a", 2);
+    assert_true(rf_swim_deadline_ns(&swim) <= now_ns);
+    tick_at(now_ns);
+    assert_string_equal(outputs(), "alive>a");
+    assert_true(rf_swim_deadline_ns(&swim) == now_ns + 200 * MS);
+    hear_alive("a", 3);
+    tick_at(now_ns + 199 * MS);
+    assert_string_equal(outputs(), "");
+    tick_at(now_ns + 1 * MS);
+    assert_string_equal(outputs(), "alive>a");
+}
+
 static void leave_is_done_when_the_others_were_told(void **state)
 {
     (void)state;
@@ -877,6 +897,7 @@ int main(void)
         CASE(probe_of_a_suspect_tells_it_of_the_suspicion),
         CASE(probes_skip_the_dead_and_ourselves),
         CASE(gossip_goes_to_the_lately_dead_but_not_to_who_left),
+        CASE(news_after_a_rest_goes_out_at_once_and_then_at_the_interval),
         CASE(leave_is_done_when_the_others_were_told),
         CASE(suspects_live_on_while_we_are_stopped),
         CASE(accusations_that_waited_in_the_socket_kill_nobody_at_once),
