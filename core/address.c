@@ -33,6 +33,15 @@ bool rf_address_equal(const struct rf_address *a, const struct rf_address *b)
     return a->ip_size == b->ip_size && a->port == b->port && memcmp(a->ip, b->ip, a->ip_size) == 0;
 }
 
+struct rf_address rf_address_unmapped(const struct rf_address *address)
+{
+    const uint8_t *ipv4 = ipv4_of(address);
+    struct rf_address unmapped = {.port = address->port};
+    unmapped.ip_size = ipv4 != NULL ? IPV4_SIZE : address->ip_size;
+    memcpy(unmapped.ip, ipv4 != NULL ? ipv4 : address->ip, unmapped.ip_size);
+    return unmapped;
+}
+
 const char *rf_address_format(const struct rf_address *address, char text[RF_ADDRESS_TEXT_SIZE])
 {
     char ip[INET6_ADDRSTRLEN];

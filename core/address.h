@@ -28,6 +28,10 @@ struct rf_address {
 
 bool rf_address_equal(const struct rf_address *a, const struct rf_address *b);
 
+/* The same place in its shortest form: a mapped IPv4 address becomes one of 4 bytes. For finding
+ * who is where; what others announced is passed on as it came. */
+struct rf_address rf_address_unmapped(const struct rf_address *address);
+
 /* "10.0.0.1:80", "[::1]:80"; "-" for no address. Returns `text`. */
 const char *rf_address_format(const struct rf_address *address, char text[RF_ADDRESS_TEXT_SIZE]);
 

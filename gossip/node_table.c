@@ -14,6 +14,7 @@ void rf_node_table_init(struct rf_node_table *table, size_t count_max, uint64_t 
 {
     *table = (struct rf_node_table){.count_max = count_max};
     rf_name_table_init(&table->names, seed);
+    rf_address_index_init(&table->addresses, seed);
 }
 
 static void node_free(struct rf_node *node)
@@ -30,6 +31,7 @@ void rf_node_table_fini(struct rf_node_table *table)
     }
     free(table->list);
     rf_name_table_fini(&table->names);
+    rf_address_index_fini(&table->addresses);
     *table = (struct rf_node_table){0};
 }
 
@@ -71,7 +73,7 @@ struct rf_node *rf_node_table_add(struct rf_node_table *table, struct rf_slice n
         return NULL;
     }
     struct rf_node *node = calloc(1, sizeof(*node) + name.size + 1);
-    if (node == NULL || !reserve(table)) {
+    if (node == NULL || !reserve(table) || !rf_address_index_reserve(&table->addresses)) {
         free(node);
         *ret_code = -ENOMEM;
         return NULL;
@@ -98,7 +100,20 @@ void rf_node_table_remove(struct rf_node_table *table, struct rf_node *node)
     table->count--;
     table->state_counts[node->state]--;
     rf_name_table_remove(&table->names, &node->link);
+    rf_address_index_remove(&table->addresses, &node->address_link);
     node_free(node);
+}
+
+void rf_node_table_set_address(struct rf_node_table *table, struct rf_node *node,
+                               const struct rf_address *address)
+{
+    node->address = *address;
+    rf_address_index_move(&table->addresses, &node->address_link, address);
+}
+
+bool rf_node_table_has_address(const struct rf_node_table *table, const struct rf_address *address)
+{
+    return rf_address_index_has(&table->addresses, address);
 }
 
 void rf_node_table_set_state(struct rf_node_table *table, struct rf_node *node,
@@ -161,10 +176,12 @@ void rf_node_table_check(const struct rf_node_table *table)
     size_t state_counts[4] = {0};
     RF_ASSERT(table->count <= table->capacity && table->count <= table->count_max);
     RF_ASSERT(table->names.count == table->count);
+    RF_ASSERT(table->addresses.count == table->count);
     for (size_t i = 0; i < table->count; i++) {
         const struct rf_node *node = table->list[i];
         RF_ASSERT(node->list_index == i);
         RF_ASSERT(rf_node_table_find(table, node->link.name) == node);
+        RF_ASSERT(rf_node_table_has_address(table, &node->address));
         RF_ASSERT((node->suspicion != NULL) == (node->state == RF_NODE_SUSPECT));
         RF_ASSERT((node->meta != NULL) == (node->meta_size > 0));
         state_counts[node->state]++;

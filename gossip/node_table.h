@@ -12,6 +12,7 @@
 
 #include "core/address.h"
 #include "core/random.h"
+#include "gossip/address_index.h"
 #include "gossip/message.h"
 #include "gossip/name_table.h"
 #include "gossip/suspicion.h"
@@ -19,8 +20,9 @@
 struct rf_node {
     struct rf_name_link link; /* first; the name, NUL-terminated, lies behind the struct */
     size_t list_index;
-    struct rf_address address; /* as announced, never normalised */
-    uint8_t *meta;             /* own copy, as announced; NULL when empty */
+    struct rf_address address; /* as announced, never normalised; rf_node_table_set_address */
+    struct rf_address_link address_link;
+    uint8_t *meta; /* own copy, as announced; NULL when empty */
     uint16_t meta_size;
     uint8_t vsn[RF_VSN_SIZE];
     uint32_t incarnation;
@@ -37,6 +39,7 @@ static inline struct rf_node *rf_node_of(struct rf_name_link *link)
 
 struct rf_node_table {
     struct rf_name_table names;
+    struct rf_address_index addresses;
     struct rf_node **list; /* n entries in any state, this node included */
     size_t count;
     size_t capacity;
@@ -48,6 +51,13 @@ void rf_node_table_init(struct rf_node_table *table, size_t count_max, uint64_t 
 void rf_node_table_fini(struct rf_node_table *table);
 
 struct rf_node *rf_node_table_find(const struct rf_node_table *table, struct rf_slice name);
+
+/* All changes of address go through here. The new one is not empty. */
+void rf_node_table_set_address(struct rf_node_table *table, struct rf_node *node,
+                               const struct rf_address *address);
+
+/* Whether a node of the table, in whatever state, is at that address. */
+bool rf_node_table_has_address(const struct rf_node_table *table, const struct rf_address *address);
 
 /*
  * Adds a node that is dead with incarnation 0, swapped into a random place of the list (10.1.4).

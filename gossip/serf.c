@@ -183,6 +183,10 @@ static void on_relay(struct rf_serf *serf, const struct rf_serf_relay *relay)
         serf->stats.serf_dropped_malformed++;
         return;
     }
+    if (!rf_swim_is_member_address(&serf->swim, &relay->dest)) {
+        serf->swim.stats.strangers_refused++;
+        return;
+    }
     rf_swim_send_user(&serf->swim, &relay->dest, relay->message);
 }
 
@@ -303,6 +307,11 @@ void rf_serf_drain(struct rf_serf *serf)
 }
 
 /* ---- inputs ---- */
+
+void rf_serf_packet_begin(struct rf_serf *serf, size_t size)
+{
+    rf_swim_packet_begin(&serf->swim, size);
+}
 
 void rf_serf_receive(struct rf_serf *serf, uint64_t now_ns, const struct rf_address *from,
                      const uint8_t *data, size_t size)

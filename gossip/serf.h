@@ -92,6 +92,13 @@ RF_NODISCARD int rf_serf_new(const struct rf_serf_config *config, uint64_t seed,
 void rf_serf_free(struct rf_serf *serf); /* NULL is allowed */
 
 /*
+ * The messages that follow, until the next call, came in one datagram of `size` bytes: its sender
+ * gets no more than that in return, unless it is a member. Not an input. Without it each message
+ * counts as a packet of its own.
+ */
+void rf_serf_packet_begin(struct rf_serf *serf, size_t size);
+
+/*
  * A message of a packet arrived: type byte and body, one that rf_packet_next gave; call once for
  * each, draining outputs in between or after the last. Anything else is dropped and counted.
  * `data` is borrowed for the call; `from` is the packet's source.

@@ -53,6 +53,10 @@ static void respond(struct rf_serf *serf, const struct rf_serf_query *query, uin
         serf->stats.serf_dropped_malformed++;
         return;
     }
+    if (!rf_swim_is_member_address(&serf->swim, &query->address)) {
+        serf->swim.stats.strangers_refused++; /* else one query makes all of us answer a victim */
+        return;
+    }
     uint8_t bytes[RF_QUERY_RESPONSE_SIZE_MAX];
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
     struct rf_serf_message message = {.type = RF_SERF_QUERY_RESPONSE,

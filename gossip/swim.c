@@ -188,7 +188,7 @@ int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config *config, uint
     struct rf_slice name = rf_slice_text(config->name);
     swim->self = rf_node_table_add(&swim->nodes, name, &swim->random, &code);
     if (swim->self != NULL) {
-        swim->self->address = config->address;
+        rf_node_table_set_address(&swim->nodes, swim->self, &config->address);
         swim->self->incarnation = swim->incarnation;
         memcpy(swim->self->vsn, config->vsn, RF_VSN_SIZE);
         code = rf_swim_update(swim, now_ns, rf_slice(config->meta, config->meta_size));
@@ -262,10 +262,19 @@ static bool is_named(struct rf_swim *swim, struct rf_slice node)
     return node.size > 0;
 }
 
+void rf_swim_packet_begin(struct rf_swim *swim, size_t size)
+{
+    swim->has_packet = true;
+    swim->packet_left = size;
+}
+
 void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
                      struct rf_slice bytes)
 {
     (void)rf_swim_time(swim, now_ns);
+    if (!swim->has_packet) {
+        swim->packet_left = bytes.size + swim->config.packet_overhead;
+    }
     struct rf_message message;
     int code = rf_message_decode(bytes, &message);
     if (code < 0) {

@@ -104,6 +104,8 @@ void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile pro
     X(dropped_nodes_max, "messages", "dropped: the node table is full")                         \
     X(dropped_relays_max, "messages", "indirect pings dropped: too many in flight")             \
     X(dropped_memory, "messages", "dropped: out of memory")                                     \
+    X(strangers_refused, "messages",                                                            \
+      "not sent: to an address that is no member's, or more than it sent itself")               \
     X(broadcasts_dropped, "messages", "not gossiped: queue full, or larger than a packet")      \
     X(probes, "probes", "probes started")                                                       \
     X(probes_failed, "probes", "probes without any answer")                                     \
@@ -209,6 +211,8 @@ struct rf_swim {
     struct rf_swim_exchange exchanges[RF_SWIM_EXCHANGES_MAX];
     size_t exchanges_count;
     uint64_t exchange_id; /* last one used */
+    bool has_packet;      /* the driver tells where packets begin */
+    size_t packet_left;   /* of the packet being handled: bytes that a stranger may still get */
     struct rf_outbox out; /* for the driver */
     struct rf_outbox up;  /* for the layer above */
     struct rf_swim_stats stats;
@@ -222,13 +226,23 @@ RF_NODISCARD int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config 
                               uint64_t seed, uint64_t now_ns, struct rf_error *err);
 void rf_swim_fini(struct rf_swim *swim);
 
+/*
+ * The messages that follow, until the next call, came in one datagram of `size` bytes. Its sender
+ * gets no more than that in return, unless it is a member. Without this each message counts as a
+ * packet of its own.
+ */
+void rf_swim_packet_begin(struct rf_swim *swim, size_t size);
+
 /* One message of a packet. Borrowed for the call. */
 void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
                      struct rf_slice message);
 void rf_swim_tick(struct rf_swim *swim, uint64_t now_ns);
 uint64_t rf_swim_deadline_ns(const struct rf_swim *swim);
 
-/* Sends a user message of its own, without piggyback. */
+/*
+ * Sends a user message of its own, without piggyback. An address that came in a message is checked
+ * with rf_swim_is_member_address first.
+ */
 void rf_swim_send_user(struct rf_swim *swim, const struct rf_address *to, struct rf_slice body);
 
 /*
@@ -290,6 +304,9 @@ void rf_swim_leave(struct rf_swim *swim, uint64_t now_ns, uint64_t timeout_ns);
 
 /* Replaces the metadata and announces it. Errors: -ENOMEM. */
 RF_NODISCARD int rf_swim_update(struct rf_swim *swim, uint64_t now_ns, struct rf_slice meta);
+
+/* Whether a node of the table, in whatever state, is at that address, in whatever form. */
+bool rf_swim_is_member_address(const struct rf_swim *swim, const struct rf_address *address);
 
 /* Counters and gauges. */
 void rf_swim_get_stats(const struct rf_swim *swim, struct rf_swim_stats *ret_stats);

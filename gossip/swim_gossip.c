@@ -120,6 +120,20 @@ void rf_swim_send_alone(struct rf_swim *swim, const struct rf_address *to,
     builder_send(swim, &builder, to, false);
 }
 
+bool rf_swim_send_bounded(struct rf_swim *swim, const struct rf_address *to,
+                          const struct rf_message *message, size_t size_max, size_t *ret_size)
+{
+    struct builder builder;
+    builder_init(&builder);
+    builder_add(&builder, message);
+    if (builder.sizes[0] > size_max) {
+        return false;
+    }
+    *ret_size = builder.sizes[0];
+    builder_send(swim, &builder, to, false);
+    return true;
+}
+
 static bool takes_crc(const struct rf_node *node)
 {
     return node->vsn[RF_VSN_PMAX] >= 5;

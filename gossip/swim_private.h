@@ -43,9 +43,16 @@ void rf_swim_on_indirect_ping(struct rf_swim *swim, uint64_t now_ns, const struc
 void rf_swim_on_ack(struct rf_swim *swim, const struct rf_ack *ack);
 void rf_swim_on_nack(struct rf_swim *swim, const struct rf_nack *nack);
 
+/* swim_answer.c: who is answered, and with how much */
+void rf_swim_answer(struct rf_swim *swim, const struct rf_address *from,
+                    const struct rf_address *claimed, const struct rf_message *message);
+
 /* swim_gossip.c: rule 14 */
 void rf_swim_send(struct rf_swim *swim, const struct rf_address *to,
                   const struct rf_message *message); /* filled up with broadcasts (14.3) */
+/* Nothing rides on it. Returns whether it is sent: false if it is larger than `size_max`. */
+bool rf_swim_send_bounded(struct rf_swim *swim, const struct rf_address *to,
+                          const struct rf_message *message, size_t size_max, size_t *ret_size);
 void rf_swim_send_alone(struct rf_swim *swim, const struct rf_address *to,
                         const struct rf_message *message); /* nothing rides on it */
 void rf_swim_send_pair(struct rf_swim *swim, const struct rf_node *to,

@@ -262,12 +262,18 @@ void rf_swim_on_ping(struct rf_swim *swim, const struct rf_address *from,
     }
     /* Payload absent: we keep no network coordinate. */
     struct rf_message ack = {.type = RF_MESSAGE_ACK, .ack = {.seq_no = ping->seq_no}};
-    rf_swim_send(swim, has_address(&ping->source) ? &ping->source : from, &ack);
+    rf_swim_answer(swim, from, &ping->source, &ack);
 }
 
 void rf_swim_on_indirect_ping(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
                               const struct rf_indirect_ping *indirect_ping)
 {
+    struct rf_address requester =
+        has_address(&indirect_ping->source) ? indirect_ping->source : *from;
+    if (!rf_swim_is_member_address(swim, &requester)) {
+        swim->stats.strangers_refused++; /* the answer would come when its packet is forgotten */
+        return;
+    }
     if (swim->relays == NULL) {
         swim->relays = calloc(RF_SWIM_RELAYS_MAX, sizeof(swim->relays[0]));
     }
@@ -280,16 +286,19 @@ void rf_swim_on_indirect_ping(struct rf_swim *swim, uint64_t now_ns, const struc
         return;
     }
     struct rf_swim_relay *relay = relay_at(swim, swim->relays_count++);
-    *relay = (struct rf_swim_relay){
-        .seq_no = ++swim->seq_no,
-        .requester_seq_no = indirect_ping->seq_no,
-        .requester = has_address(&indirect_ping->source) ? indirect_ping->source : *from,
-        .deadline_ns = now_ns + swim->config.probe_timeout_ns,
-        .nack = indirect_ping->nack,
-        .is_open = true};
+    *relay = (struct rf_swim_relay){.seq_no = ++swim->seq_no,
+                                    .requester_seq_no = indirect_ping->seq_no,
+                                    .requester = requester,
+                                    .deadline_ns = now_ns + swim->config.probe_timeout_ns,
+                                    .nack = indirect_ping->nack,
+                                    .is_open = true};
     struct rf_address target = indirect_ping->target;
     if (target.port == 0) {
         target.port = swim->config.address.port;
+    }
+    if (!rf_swim_is_member_address(swim, &target)) {
+        swim->stats.strangers_refused++; /* and the requester gets its nack: we reached nobody */
+        return;
     }
     struct rf_message ping = {.type = RF_MESSAGE_PING,
                               .ping = make_ping(swim, relay->seq_no, indirect_ping->node)};

@@ -176,7 +176,7 @@ static struct rf_node *node_add(struct rf_swim *swim, const struct rf_alive *ali
         }
         return NULL;
     }
-    node->address = alive->address;
+    rf_node_table_set_address(&swim->nodes, node, &alive->address);
     /* Even if memory runs out before the rest is taken: no other may stand in a push/pull. */
     memcpy(node->vsn, alive->vsn, RF_VSN_SIZE);
     return node;
@@ -219,7 +219,7 @@ static void alive_accept(struct rf_swim *swim, uint64_t now_ns, struct rf_node *
     }
     suspicion_drop(swim, node); /* 10.1.7 */
     node->incarnation = alive->incarnation;
-    node->address = alive->address;
+    rf_node_table_set_address(&swim->nodes, node, &alive->address);
     memcpy(node->vsn, alive->vsn, RF_VSN_SIZE);
     enum rf_node_state_type old_state = node->state;
     if (node != swim->self && others_count(swim) == 0) {

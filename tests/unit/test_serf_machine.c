@@ -328,10 +328,11 @@ static struct rf_serf_query query_of(const char *name, uint32_t id)
                                   .name = rf_slice_text(name)};
 }
 
-/* Asks, and returns how many packets went to the asker; the last response is in *ret. */
+/* Asks, and returns how many packets went to the asker, a member; the last response is in *ret. */
 static size_t ask(const struct rf_serf_query *query, struct rf_serf_query_response *ret)
 {
     static uint8_t bytes[2048];
+    hear_alive("q", 1);
     struct rf_serf_message message = {.type = RF_SERF_QUERY, .query = *query};
     deliver(&message);
     size_t count = 0;
@@ -500,6 +501,7 @@ static void a_relay_is_sent_on_to_its_destination(void **state)
                                       .relay = {.dest = address_of("q"),
                                                 .dest_name = rf_slice_text("q"),
                                                 .message = rf_slice_text("\x05payload")}};
+    hear_alive("q", 1);
     deliver(&message);
     struct rf_output output;
     assert_true(rf_serf_next(serf, &output));

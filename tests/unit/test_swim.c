@@ -466,6 +466,7 @@ static void push_pulls_get_rarer_as_the_cluster_grows(void **state)
 static void ping_is_answered_if_it_is_for_us(void **state)
 {
     (void)state;
+    hear_alive("s", 1);
     drain_queue();
     struct rf_message ping = {
         .type = RF_MESSAGE_PING,
@@ -481,6 +482,7 @@ static void ping_is_answered_if_it_is_for_us(void **state)
 static void messages_of_ours_carry_broadcasts(void **state)
 {
     (void)state;
+    hear_alive("s", 1);
     drain_queue();
     hear_alive("a", 1);
     struct rf_message ping = {.type = RF_MESSAGE_PING, .ping = {.source = address_of("s")}};
@@ -500,6 +502,8 @@ static struct rf_message relay_request(uint32_t seq_no, bool nack)
 static void indirect_ping_is_relayed_and_its_ack_or_nack_returned(void **state)
 {
     (void)state;
+    hear_alive("s", 1);
+    hear_alive("t", 1);
     drain_queue();
     struct rf_message request = relay_request(77, true);
     assert_string_equal(receive(&request), "ping>t");
