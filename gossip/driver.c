@@ -13,13 +13,15 @@
 #include "gossip/member_list.h"
 
 enum {
-    EVENTS_MAX = 8, /* of one epoll_wait: each may be a push/pull, and time must have its turn */
-    DATAGRAMS_MAX = 64, /* read in a row, then streams and time have their turn */
+    EVENTS_MAX = 8,   /* of one epoll_wait: each may be a push/pull, and time must have its turn */
+    ACCEPTS_MAX = 16, /* likewise */
     /* Read before time has its turn: all that a receive buffer holds (4 MiB, as the kernel counts,
      * of 768 bytes at least), or all that has come while this process was stopped. */
-    DATAGRAMS_DUE_MAX = 8192,
-    ACCEPTS_MAX = 16, /* likewise */
+    BATCHES_DUE_MAX = 8192 / RF_RECEIVER_BATCH,
 };
+
+#define DUE_MAX_NS UINT64_C(100000000) /* what reading them may take: a fifth of a probe's time */
+#define LOST_EVERY_NS UINT64_C(1000000000) /* looks at the system's count of lost packets */
 
 #define ACCEPT_PAUSE_NS UINT64_C(100000000) /* without descriptors: their owners need some time */
 #define RESYNC_PAUSE_NS UINT64_C(100000000) /* without memory: likewise */
@@ -220,13 +222,15 @@ void rf_driver_outputs(struct rf_gossip *gossip, uint64_t now_ns)
 
 /* ---- inputs ---- */
 
-static void packet_handle(struct rf_gossip *gossip, uint64_t now_ns, const struct rf_address *from,
-                          size_t size)
+static void packet_handle(struct rf_gossip *gossip, uint64_t now_ns,
+                          const struct rf_datagram *datagram)
 {
+    const struct rf_address *from = &datagram->from;
+    size_t size = datagram->size;
     struct rf_gossip_counters *counters = &gossip->counters;
     rf_counter_add(&counters->packets_received, 1);
     rf_counter_add(&counters->packet_bytes_received, size);
-    int code = rf_packet_open(&gossip->packet, &gossip->envelope, gossip->received, size);
+    int code = rf_packet_open(&gossip->packet, &gossip->envelope, datagram->data, size);
     if (code < 0) {
         char text[RF_ADDRESS_TEXT_SIZE];
         rf_counter_add(&counters->packets_rejected, 1);
@@ -235,6 +239,12 @@ static void packet_handle(struct rf_gossip *gossip, uint64_t now_ns, const struc
                       rf_address_format(from, text), size, rf_strerror(code));
         return;
     }
+    if (gossip->packet.is_encrypted &&
+        !rf_replay_is_new(&gossip->packets_replay, gossip->packet.nonce)) {
+        rf_counter_add(&counters->packets_replayed, 1);
+        return;
+    }
+    rf_serf_packet_begin(gossip->serf, size);
     struct rf_slice message;
     while (rf_packet_next(&gossip->packet, &message)) {
         rf_serf_receive(gossip->serf, now_ns, from, message.data, message.size);
@@ -243,22 +253,30 @@ static void packet_handle(struct rf_gossip *gossip, uint64_t now_ns, const struc
     rf_driver_outputs(gossip, now_ns);
 }
 
-static void udp_ready(struct rf_gossip *gossip, int datagrams_max)
+/* One batch, then streams and time have their turn. Returns whether more may be there. */
+static bool udp_ready(struct rf_gossip *gossip)
 {
-    for (int i = 0; i < datagrams_max && gossip->is_open; i++) {
-        struct sockaddr_storage sockaddr;
-        socklen_t sockaddr_size = sizeof(sockaddr);
-        ssize_t size = recvfrom(gossip->sockets.udp_fd, gossip->received, sizeof(gossip->received),
-                                0, (struct sockaddr *)&sockaddr, &sockaddr_size);
-        if (size >= 0) {
-            struct rf_address from;
-            rf_address_from_sockaddr((const struct sockaddr *)&sockaddr, &from);
-            packet_handle(gossip, rf_driver_now_ns(), &from, (size_t)size);
-        } else if (errno == EAGAIN) {
-            return;
-        } else if (errno != EINTR) {
-            rf_driver_log(gossip, RF_TOPIC_RECEIVE_FAILED, RF_LOG_WARN,
-                          "receive_failed error=\"%s\"", rf_strerror(-errno));
+    int count = rf_receiver_fetch(gossip->receiver, gossip->sockets.udp_fd);
+    if (count < 0) {
+        rf_driver_log(gossip, RF_TOPIC_RECEIVE_FAILED, RF_LOG_WARN, "receive_failed error=\"%s\"",
+                      rf_strerror(count));
+        return false;
+    }
+    uint64_t now_ns = rf_driver_now_ns();
+    for (int i = 0; i < count && gossip->is_open; i++) {
+        struct rf_datagram datagram = rf_receiver_datagram(gossip->receiver, i);
+        packet_handle(gossip, now_ns, &datagram);
+    }
+    return count == RF_RECEIVER_BATCH && gossip->is_open;
+}
+
+/* An ack that waits in the socket is in time, however late we are, and however much garbage waits
+ * before it. */
+static void udp_catch_up(struct rf_gossip *gossip)
+{
+    uint64_t end_ns = rf_driver_now_ns() + DUE_MAX_NS;
+    for (int i = 0; i < BATCHES_DUE_MAX; i++) {
+        if (!udp_ready(gossip) || rf_driver_now_ns() >= end_ns) {
             return;
         }
     }
@@ -351,7 +369,7 @@ static void event_handle(struct rf_gossip *gossip, const struct epoll_event *eve
     }
     uint64_t now_ns = rf_driver_now_ns();
     if (event->data.u64 == KEY_UDP) {
-        udp_ready(gossip, DATAGRAMS_MAX);
+        (void)udp_ready(gossip); /* what is left makes the socket ready again */
     } else if (event->data.u64 == KEY_TCP) {
         tcp_ready(gossip, now_ns);
     } else {
@@ -408,8 +426,7 @@ static void time_passed(struct rf_gossip *gossip)
         listener_watch(gossip, EPOLLIN);
     }
     if (now_ns >= rf_serf_deadline_ns(gossip->serf)) {
-        /* An ack that waits in the socket is in time, however late we are. */
-        udp_ready(gossip, DATAGRAMS_DUE_MAX);
+        udp_catch_up(gossip);
     }
     now_ns = rf_driver_now_ns();
     if (gossip->is_open && now_ns >= rf_serf_deadline_ns(gossip->serf)) {
@@ -476,6 +493,12 @@ int rf_driver_listen(const struct rf_gossip *gossip)
 
 static void gauges_set(struct rf_gossip *gossip)
 {
+    uint64_t now_ns = rf_driver_now_ns();
+    if (gossip->is_open && now_ns >= gossip->lost_at_ns) {
+        gossip->lost_at_ns = now_ns + LOST_EVERY_NS;
+        rf_counter_set(&gossip->counters.packets_lost,
+                       rf_receiver_lost_count(gossip->sockets.udp_fd));
+    }
     rf_counter_set(&gossip->counters.members, rf_serf_members_count(gossip->serf));
     rf_counter_set(&gossip->counters.members_alive, rf_serf_alive_count(gossip->serf));
 }

@@ -22,6 +22,8 @@
 #include "gossip/joiner.h"
 #include "gossip/keyring.h"
 #include "gossip/packet.h"
+#include "gossip/receiver.h"
+#include "gossip/replay.h"
 #include "gossip/serf.h"
 #include "gossip/sockets.h"
 #include "gossip/streams.h"
@@ -90,12 +92,15 @@ struct rf_gossip {
     struct rf_envelope envelope;
     struct rf_serf *serf;
     struct rf_streams *streams;
+    struct rf_replay packets_replay; /* nonces seen: apart, so that packets do not push out */
+    struct rf_replay streams_replay; /* the rarer ones of streams */
     struct rf_joiner joiner;
     bool is_open; /* the sockets are */
     bool is_leaving;
     bool has_left;
     bool has_lost_name;
     bool close_wanted;
+    uint64_t lost_at_ns;       /* the system's count of lost packets is looked at again */
     uint64_t accept_resume_ns; /* UINT64_MAX: the listener is watched */
     uint64_t resync_retry_ns;  /* UINT64_MAX: no list is owed for want of memory */
     struct rf_driver_gate gates[RF_TOPICS_COUNT];
@@ -103,7 +108,7 @@ struct rf_gossip {
     size_t failures_count;
     struct rf_lzw_workspace workspace;
     struct rf_packet packet;
-    uint8_t received[RF_PACKET_SIZE_MAX];
+    struct rf_receiver *receiver;
     uint8_t sealed[RF_PACKET_SIZE_MAX];
 };
 

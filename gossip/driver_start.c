@@ -192,11 +192,14 @@ static int machine_start(struct rf_gossip *gossip, const struct rf_gossip_config
     if (code < 0) {
         return code;
     }
+    rf_replay_init(&gossip->packets_replay, RF_REPLAY_PACKETS_MAX, random_seed());
+    rf_replay_init(&gossip->streams_replay, RF_REPLAY_STREAMS_MAX, random_seed());
     struct rf_streams_config streams_config = {
         .epoll_fd = gossip->epoll_fd,
         .envelope = &gossip->envelope,
         .workspace = &gossip->workspace,
         .counters = &gossip->counters,
+        .replay = &gossip->streams_replay,
         .timeout_ns = serf_config.swim.tcp_timeout_ns,
     };
     code = rf_streams_new(&streams_config, &gossip->streams, err);
@@ -283,6 +286,7 @@ static int start(struct rf_gossip *gossip, const struct rf_gossip_config *config
     if ((code = keys_set(gossip, config, err)) < 0 ||
         (code = rf_joiner_init(&gossip->joiner, config->seeds, config->seeds_count, err)) < 0 ||
         (code = descriptors_open(gossip, err)) < 0 ||
+        (code = rf_receiver_new(&gossip->receiver, err)) < 0 ||
         (code = sockets_open(gossip, config, err)) < 0 ||
         (code = advertised_set(gossip, config, err)) < 0 ||
         (code = machine_start(gossip, config, meta, (size_t)meta_size, err)) < 0) {
@@ -326,6 +330,9 @@ void rf_gossip_free(struct rf_gossip *gossip)
     rf_gossip_sockets_close(&gossip->sockets);
     rf_joiner_fini(&gossip->joiner);
     rf_serf_free(gossip->serf);
+    rf_receiver_free(gossip->receiver);
+    rf_replay_fini(&gossip->packets_replay);
+    rf_replay_fini(&gossip->streams_replay);
     rf_keyring_free(gossip->keyring);
     rf_events_fini(&gossip->events);
     if (gossip->wake_fd >= 0) {

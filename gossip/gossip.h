@@ -30,8 +30,12 @@ enum {
     RF_GOSSIP_KEYS_MAX = 16,           /* a rollover needs two; each is tried on each packet */
     RF_GOSSIP_EVENTS_MAX = 4096,       /* queued for the consumer; then it gets the whole list */
     RF_GOSSIP_STREAMS_MAX = 128,       /* at a time: memberlist's limit on push/pulls */
-    RF_GOSSIP_STREAM_BYTES_MAX = 64 << 20, /* buffered by all streams together, before what a
-                                              message decompresses to while it is handled */
+    RF_GOSSIP_STREAM_BYTES_MAX = 64 << 20, /* held by all streams together at any moment, with what
+                                              is being decrypted and decompressed */
+    /* Of one address, for IPv6 of one network of 64 bits, which is what one customer has. */
+    RF_GOSSIP_ADDRESS_STREAMS_MAX = 32, /* accepted: a quarter, and all of 32 nodes behind it */
+    RF_GOSSIP_ADDRESS_STREAM_BYTES_MAX = 48 << 20, /* the largest state there can be, packed and
+                                                      unpacked; what is left serves thousands */
 };
 
 /* memberlist's timing presets: for one site, across sites, for one machine. */
@@ -202,6 +206,8 @@ RF_NODISCARD int rf_gossip_get_status(struct rf_gossip *gossip,
     X(TOTAL, packet_bytes_received, "bytes", "UDP payload received")                             \
     X(TOTAL, packet_bytes_sent, "bytes", "UDP payload sent")                                     \
     X(TOTAL, packets_rejected, "packets", "UDP packets that are malformed or that no key opens") \
+    X(TOTAL, packets_replayed, "packets", "encrypted UDP packets that came a second time")       \
+    X(TOTAL, packets_lost, "packets", "UDP packets lost: the system's receive buffer was full")  \
     X(TOTAL, packet_parts_rejected, "messages", "malformed messages inside good UDP packets")    \
     X(TOTAL, packet_send_errors, "packets", "UDP packets that the system refused to send")       \
     X(TOTAL, streams_accepted, "streams", "TCP streams accepted")                                \
@@ -211,6 +217,9 @@ RF_NODISCARD int rf_gossip_get_status(struct rf_gossip *gossip,
     X(TOTAL, streams_timed_out, "streams", "TCP streams that were not done in time")             \
     X(TOTAL, streams_refused, "streams",                                                         \
       "TCP streams closed at once: too many, or too many bytes")                                 \
+    X(TOTAL, streams_refused_address, "streams",                                                 \
+      "of these, for what their address has already: too many, or too many bytes")               \
+    X(TOTAL, streams_replayed, "streams", "encrypted TCP messages that came a second time")      \
     X(TOTAL, stream_bytes_received, "bytes", "TCP payload received")                             \
     X(TOTAL, stream_bytes_sent, "bytes", "TCP payload sent")                                     \
     X(TOTAL, accept_errors, "errors", "accepts that failed: no descriptors or no memory")        \
@@ -218,7 +227,9 @@ RF_NODISCARD int rf_gossip_get_status(struct rf_gossip *gossip,
     X(TOTAL, events, "events", "events made for the consumer")                                   \
     X(TOTAL, resyncs, "events", "whole lists given to the consumer, its queue having been full") \
     X(GAUGE, streams, "streams", "TCP streams open")                                             \
-    X(GAUGE, stream_bytes, "bytes", "bytes buffered by TCP streams")                             \
+    X(GAUGE, stream_bytes, "bytes", "bytes held by TCP streams")                                 \
+    X(GAUGE, stream_bytes_peak, "bytes",                                                         \
+      "the most that TCP streams ever held, with what was being decrypted and decompressed")     \
     X(GAUGE, members, "members", "members known, this node included")                            \
     X(GAUGE, members_alive, "members", "members alive or leaving, this node included")
 

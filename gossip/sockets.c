@@ -73,9 +73,13 @@ fail:;
 
 static int grow_buffer(int fd)
 {
-    for (int size = RF_UDP_BUFFER_SIZE; size >= 4096; size /= 2) {
-        if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0) {
-            break;
+    int wanted = RF_UDP_BUFFER_SIZE;
+    /* Beyond the system's limit for everybody, if we may (CAP_NET_ADMIN). */
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof(wanted)) < 0) {
+        for (int size = wanted; size >= 4096; size /= 2) {
+            if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0) {
+                break;
+            }
         }
     }
     int granted = 0;

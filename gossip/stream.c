@@ -38,7 +38,8 @@ enum {
 void rf_stream_parser_init(struct rf_stream_parser *parser, const struct rf_envelope *envelope,
                            enum rf_stream_role role)
 {
-    *parser = (struct rf_stream_parser){.envelope = envelope, .role = role, .state = STATE_LABEL};
+    *parser = (struct rf_stream_parser){
+        .envelope = envelope, .role = role, .state = STATE_LABEL, .memory_max = SIZE_MAX};
 }
 
 void rf_stream_parser_fini(struct rf_stream_parser *parser)
@@ -55,6 +56,26 @@ static int refuse(struct rf_stream_parser *parser, enum rf_stream_refusal refusa
     parser->refusal = refusal;
     parser->code = code;
     return code;
+}
+
+/* Memory for `size` bytes beside what is held. NULL: RF_ELIMIT or -ENOMEM in *ret_code. */
+static uint8_t *allocate(struct rf_stream_parser *parser, size_t size, int *ret_code)
+{
+    size_t held_size = parser->bytes_capacity + size;
+    if (held_size > parser->memory_max) {
+        *ret_code = RF_ELIMIT;
+        return NULL;
+    }
+    parser->memory_peak = held_size > parser->memory_peak ? held_size : parser->memory_peak;
+    uint8_t *bytes = malloc(size);
+    *ret_code = bytes == NULL ? -ENOMEM : 0;
+    return bytes;
+}
+
+/* No room is our trouble, not the peer's fault: nothing is said. */
+static int no_room(struct rf_stream_parser *parser, int code)
+{
+    return refuse(parser, RF_STREAM_REFUSAL_SILENT, code);
 }
 
 static int malformed(struct rf_stream_parser *parser, int code)
@@ -168,12 +189,17 @@ static int step_frame(struct rf_stream_parser *parser)
     if (frame_size > RF_STREAM_FRAME_MAX) {
         return malformed(parser, RF_ELIMIT);
     }
+    parser->bytes_wanted = parser->start + FRAME_HEADER_SIZE + frame_size;
     if (bytes.size < FRAME_HEADER_SIZE + frame_size) {
         return 0;
     }
-    uint8_t *plain = malloc(frame_size > 0 ? frame_size : 1);
+    if (frame_size == 0) {
+        return malformed(parser, RF_EMALFORMED);
+    }
+    int code;
+    uint8_t *plain = allocate(parser, frame_size, &code);
     if (plain == NULL) {
-        return malformed(parser, -ENOMEM);
+        return no_room(parser, code);
     }
     struct rf_slice blob = rf_slice(bytes.data + FRAME_HEADER_SIZE, frame_size);
     struct rf_crypt_data data = {.first = rf_slice(bytes.data, FRAME_HEADER_SIZE),
@@ -291,6 +317,14 @@ static int step_compress_fields(struct rf_stream_parser *parser)
     return 1;
 }
 
+/* Work in proportion to what was sent: else 24 KB would have us unpack 32 MiB, again and again. */
+static size_t inflated_max(size_t packed_size)
+{
+    size_t size_max = packed_size * RF_STREAM_RATIO_MAX;
+    size_max = size_max > RF_STREAM_RATIO_FREE_SIZE ? size_max : RF_STREAM_RATIO_FREE_SIZE;
+    return size_max < RF_STREAM_PLAIN_MAX ? size_max : RF_STREAM_PLAIN_MAX;
+}
+
 static int step_inflate(struct rf_stream_parser *parser)
 {
     struct rf_slice bytes = message_bytes(parser);
@@ -298,13 +332,14 @@ static int step_inflate(struct rf_stream_parser *parser)
         .algo = (uint8_t)parser->algo,
         .buf = rf_slice(bytes.data + parser->buf_offset, parser->buf_size),
     };
-    int size = rf_compress_inflate(&compress, NULL, RF_STREAM_PLAIN_MAX);
+    int size = rf_compress_inflate(&compress, NULL, inflated_max(parser->buf_size));
     if (size < 0) {
         return malformed(parser, size);
     }
-    uint8_t *inflated = malloc((size_t)size);
+    int code;
+    uint8_t *inflated = allocate(parser, (size_t)size, &code);
     if (inflated == NULL) {
-        return malformed(parser, -ENOMEM);
+        return no_room(parser, code);
     }
     int inflated_size = rf_compress_inflate(&compress, inflated, (size_t)size);
     RF_ASSERT(inflated_size == size);
@@ -502,12 +537,20 @@ static int append(struct rf_stream_parser *parser, const uint8_t *data, size_t s
         /* Doubled at most: memory stays in proportion to what has arrived. */
         size_t capacity = 2 * parser->bytes_capacity;
         size_t needed = parser->bytes_size + size;
+        if (parser->bytes_wanted != 0 && capacity > parser->bytes_wanted) {
+            capacity = parser->bytes_wanted;
+        }
         capacity = capacity < needed ? needed : capacity;
         capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
-        uint8_t *bytes = realloc(parser->bytes, capacity);
+        int code;
+        uint8_t *bytes = allocate(parser, capacity, &code);
         if (bytes == NULL) {
-            return -ENOMEM;
+            return code;
         }
+        if (parser->bytes_size > 0) {
+            memcpy(bytes, parser->bytes, parser->bytes_size);
+        }
+        free(parser->bytes);
         parser->bytes = bytes;
         parser->bytes_capacity = capacity;
     }
@@ -529,7 +572,7 @@ int rf_stream_parser_feed(struct rf_stream_parser *parser, const uint8_t *data, 
     }
     int rc = append(parser, data, size);
     if (rc < 0) {
-        return malformed(parser, rc);
+        return no_room(parser, rc);
     }
     do {
         rc = step(parser);

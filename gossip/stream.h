@@ -23,6 +23,9 @@ enum {
     RF_STREAM_FRAME_MAX = 20 * 1024 * 1024, /* of an encrypted frame: memberlist's limit */
     RF_STREAM_PLAIN_MAX = 32 * 1024 * 1024, /* of a plain message, after decompression: the user
                                                state's limit, and room for 100 000 nodes */
+    RF_STREAM_RATIO_FREE_SIZE = 1 << 20, /* what any compress message may unpack to; more only if */
+    RF_STREAM_RATIO_MAX = 64,            /* it is so many times its size: states shrink by 3 to 20,
+                                            LZW of one byte repeated by 1365 */
     RF_STREAM_FIELD_MAX = 4096,  /* of one header, node state or field that must be whole to be
                                     read: names, Meta and unknown fields of newer peers fit */
     RF_STREAM_NODE_SIZE_MIN = 8, /* no node state that we take is shorter than its Vsn */
@@ -73,6 +76,10 @@ struct rf_stream_parser {
     size_t compressed_size;
     size_t inflated_size;
     enum rf_stream_refusal refusal;
+    size_t memory_max;  /* what it may hold at any moment, a layer and what is inside of it
+                           together; more is refused. Set by the user before a feed; as
+                           initialised: no limit */
+    size_t memory_peak; /* the most that it has held at a moment, or was refused */
 
     /* private */
     const struct rf_envelope *envelope;
@@ -82,9 +89,10 @@ struct rf_stream_parser {
     uint8_t *bytes; /* owned: what has arrived, later what was inside of it */
     size_t bytes_size;
     size_t bytes_capacity;
-    size_t start;  /* of the message in `bytes` */
-    bool is_whole; /* nothing of the message is still to come */
-    size_t offset; /* in the message: what is before it has been looked at */
+    size_t bytes_wanted; /* as soon as that is known: no more are needed; else 0 */
+    size_t start;        /* of the message in `bytes` */
+    bool is_whole;       /* nothing of the message is still to come */
+    size_t offset;       /* in the message: what is before it has been looked at */
     size_t nodes_offset;
     uint32_t nodes_left;
     uint32_t fields_left; /* of the compress message */

@@ -31,6 +31,7 @@ struct stream {
     uint32_t interest;   /* what epoll watches */
     bool is_accepted;
     struct rf_address peer;
+    struct rf_address site; /* what its limits are shared by */
     uint64_t exchange_id;
     struct rf_stream_parser parser;
     bool has_message; /* the parser has a whole message */
@@ -44,6 +45,7 @@ struct rf_streams {
     struct rf_streams_config config;
     size_t accepted_count;
     size_t buffered_size;
+    size_t peak_size; /* the most there ever was, with what was held for a moment */
     uint64_t deadlines_ns[RF_STREAM_SLOTS]; /* apart, so that looking for the next is cheap */
     struct stream slots[RF_STREAM_SLOTS];
     uint8_t read_buffer[RF_STREAM_READ_SIZE];
@@ -78,6 +80,62 @@ void rf_streams_free(struct rf_streams *streams)
 }
 
 /* ---- bookkeeping ---- */
+
+/* Those who share the limits of one address: an IPv4 address, or an IPv6 network of 64 bits. */
+static struct rf_address site_of(const struct rf_address *peer)
+{
+    struct rf_address site = rf_address_unmapped(peer);
+    if (site.ip_size == 16) {
+        memset(site.ip + 8, 0, 8);
+    }
+    site.port = 0;
+    return site;
+}
+
+/* What a site has: accepted streams, and bytes of all its streams. */
+static void site_measure(const struct rf_streams *streams, const struct rf_address *site,
+                         size_t *ret_accepted_count, size_t *ret_size)
+{
+    *ret_accepted_count = 0;
+    *ret_size = 0;
+    for (int slot = 0; slot < RF_STREAM_SLOTS; slot++) {
+        const struct stream *stream = &streams->slots[slot];
+        if (stream->state != STATE_FREE && rf_address_equal(&stream->site, site)) {
+            *ret_accepted_count += stream->is_accepted;
+            *ret_size += stream->accounted_size;
+        }
+    }
+}
+
+/* What a stream may come to hold beside what it holds, by its site's limit and by that of all. */
+static size_t room_for(const struct rf_streams *streams, const struct stream *stream,
+                       bool *ret_is_site)
+{
+    size_t accepted_count;
+    size_t site_size;
+    site_measure(streams, &stream->site, &accepted_count, &site_size);
+    size_t site_room = RF_GOSSIP_ADDRESS_STREAM_BYTES_MAX - site_size;
+    size_t room = RF_GOSSIP_STREAM_BYTES_MAX - streams->buffered_size;
+    *ret_is_site = site_room < room;
+    return site_room < room ? site_room : room;
+}
+
+static void count_refused(struct rf_streams *streams, bool is_site)
+{
+    rf_counter_add(&streams->config.counters->streams_refused, 1);
+    rf_counter_add(&streams->config.counters->streams_refused_address, is_site);
+}
+
+/* `size`: what was held for a moment beside what others hold. */
+static void note_peak(struct rf_streams *streams, const struct stream *stream, size_t size)
+{
+    size_t held_size = streams->buffered_size - stream->accounted_size + size;
+    RF_ASSERT(held_size <= RF_GOSSIP_STREAM_BYTES_MAX);
+    if (held_size > streams->peak_size) {
+        streams->peak_size = held_size;
+        rf_counter_set(&streams->config.counters->stream_bytes_peak, held_size);
+    }
+}
 
 static void account(struct rf_streams *streams, struct stream *stream)
 {
@@ -162,10 +220,11 @@ static int output_set(struct rf_streams *streams, struct stream *stream, const u
 {
     struct rf_stream_options options = {.is_reply = stream->is_accepted, .compress = true};
     size_t size_max = rf_stream_sealed_size_max(streams->config.envelope, &options, size);
-    if (size_max > RF_GOSSIP_STREAM_BYTES_MAX ||
-        streams->buffered_size > RF_GOSSIP_STREAM_BYTES_MAX - size_max) {
+    bool is_site;
+    if (size_max > room_for(streams, stream, &is_site)) {
         return RF_ELIMIT;
     }
+    note_peak(streams, stream, stream->accounted_size + size_max);
     uint8_t *output = malloc(size_max);
     if (output == NULL) {
         return -ENOMEM;
@@ -176,7 +235,8 @@ static int output_set(struct rf_streams *streams, struct stream *stream, const u
         free(output);
         return sealed;
     }
-    stream->output = output;
+    uint8_t *shrunk = realloc(output, (size_t)sealed); /* what is accounted is what is held */
+    stream->output = shrunk == NULL ? output : shrunk;
     stream->output_size = (size_t)sealed;
     stream->output_sent = 0;
     account(streams, stream);
@@ -261,7 +321,7 @@ void rf_streams_reply(struct rf_streams *streams, int slot, const uint8_t *bytes
     rf_stream_parser_fini(&stream->parser);
     account(streams, stream);
     if (output_set(streams, stream, bytes, size) < 0) {
-        rf_counter_add(&streams->config.counters->streams_refused, 1);
+        count_refused(streams, false);
         rf_streams_close(streams, slot);
         return;
     }
@@ -304,25 +364,28 @@ static struct rf_stream_result refuse(struct rf_streams *streams, int slot, int 
     return done(streams, slot, code, "the peer's answer is not what the protocol says");
 }
 
-/* What the parser may reserve for `size` more bytes: it doubles. What a message decompresses to, at
- * most RF_STREAM_PLAIN_MAX, comes on top, but for no longer than the message is being handled. */
-static size_t growth_max(const struct rf_stream_parser *parser, size_t size)
-{
-    bool fits = parser->bytes_capacity - parser->bytes_size >= size;
-    return fits ? 0 : parser->bytes_capacity + size;
-}
-
 static struct rf_stream_result feed(struct rf_streams *streams, int slot, size_t size)
 {
     struct stream *stream = &streams->slots[slot];
-    if (streams->buffered_size + growth_max(&stream->parser, size) > RF_GOSSIP_STREAM_BYTES_MAX) {
-        rf_counter_add(&streams->config.counters->streams_refused, 1);
-        return fail(streams, slot, RF_ELIMIT, "too many bytes are buffered by all streams");
-    }
-    int code = rf_stream_parser_feed(&stream->parser, streams->read_buffer, size);
+    struct rf_stream_parser *parser = &stream->parser;
+    bool is_site;
+    parser->memory_max = stream->accounted_size + room_for(streams, stream, &is_site) -
+                         stream->output_size; /* the output is held beside it */
+    parser->memory_peak = 0;
+    int code = rf_stream_parser_feed(parser, streams->read_buffer, size);
+    note_peak(streams, stream, parser->memory_peak + stream->output_size);
     account(streams, stream);
+    if (code == RF_ELIMIT && parser->refusal == RF_STREAM_REFUSAL_SILENT) {
+        count_refused(streams, is_site);
+        return fail(streams, slot, code, "too many bytes are held by streams");
+    }
     if (code < 0) {
         return refuse(streams, slot, code);
+    }
+    if (code == 1 && parser->is_encrypted &&
+        !rf_replay_is_new(streams->config.replay, parser->nonce)) {
+        rf_counter_add(&streams->config.counters->streams_replayed, 1);
+        return fail(streams, slot, RF_EAUTH, "the answer is an old one, sent again");
     }
     if (code == 0) {
         return no_result;
@@ -447,8 +510,13 @@ void rf_streams_accept(struct rf_streams *streams, uint64_t now_ns, int fd,
                        const struct rf_address *peer)
 {
     struct rf_gossip_counters *counters = streams->config.counters;
-    if (streams->accepted_count >= RF_GOSSIP_STREAMS_MAX) {
-        rf_counter_add(&counters->streams_refused, 1);
+    struct rf_address site = site_of(peer);
+    size_t site_count;
+    size_t site_size;
+    site_measure(streams, &site, &site_count, &site_size);
+    bool is_site = site_count >= RF_GOSSIP_ADDRESS_STREAMS_MAX;
+    if (is_site || streams->accepted_count >= RF_GOSSIP_STREAMS_MAX) {
+        count_refused(streams, is_site);
         close(fd);
         return;
     }
@@ -460,6 +528,7 @@ void rf_streams_accept(struct rf_streams *streams, uint64_t now_ns, int fd,
     struct stream *stream = &streams->slots[slot];
     stream->is_accepted = true;
     stream->peer = *peer;
+    stream->site = site;
     rf_stream_parser_init(&stream->parser, streams->config.envelope, RF_STREAM_REQUEST);
     streams->accepted_count++;
     streams->deadlines_ns[slot] = now_ns + streams->config.timeout_ns;
@@ -501,6 +570,7 @@ struct rf_stream_result rf_streams_connect(struct rf_streams *streams, uint64_t 
     }
     struct stream *stream = &streams->slots[slot];
     stream->peer = output->address;
+    stream->site = site_of(&output->address);
     stream->exchange_id = output->exchange_id;
     rf_stream_parser_init(&stream->parser, streams->config.envelope,
                           output->expect == RF_EXPECT_ACK ? RF_STREAM_REPLY_PING

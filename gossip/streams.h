@@ -23,6 +23,7 @@
 #include "gossip/gossip.h"
 #include "gossip/output.h"
 #include "gossip/packet.h"
+#include "gossip/replay.h"
 #include "gossip/stream.h"
 #include "gossip/swim.h"
 
@@ -39,7 +40,8 @@ struct rf_streams_config {
     const struct rf_envelope *envelope; /* borrowed, as are the next two */
     struct rf_lzw_workspace *workspace;
     struct rf_gossip_counters *counters;
-    uint64_t timeout_ns; /* of an accepted stream */
+    struct rf_replay *replay; /* nonces of streams */
+    uint64_t timeout_ns;      /* of an accepted stream */
 };
 
 enum rf_stream_result_type {

@@ -254,6 +254,78 @@ static void compressed_bombs_are_refused_without_unpacking_them(void **state)
     free(zeros);
 }
 
+/* What is inside counts with what it is in, and what would be too much is never held. */
+static void streams_hold_no_more_than_they_may(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    cluster_init(&cluster, "K32", false);
+    static struct rf_lzw_workspace workspace;
+    enum { BODY = 300000 };
+    uint8_t *message = malloc(BODY + 64);
+    uint8_t *sealed = malloc(2 * BODY);
+    uint8_t *body = calloc(1, BODY);
+    assert_true(message != NULL && sealed != NULL && body != NULL);
+    for (size_t i = 0; i < BODY; i++) {
+        body[i] = (uint8_t)(i * i / 77);
+    }
+    struct rf_packer packer = rf_packer(message, BODY + 64);
+    assert_true(rf_user_msg_encode(rf_slice(body, BODY), &packer) > 0);
+    struct rf_stream_options options = {.compress = true};
+    int size = rf_stream_seal(&cluster.envelope, &options, &workspace, rf_packer_slice(&packer),
+                              sealed, 2 * BODY);
+    assert_true(size > 0);
+    size_t needed = 0;
+    for (size_t memory_max = 16384; needed == 0; memory_max += 16384) {
+        struct rf_stream_parser parser;
+        rf_stream_parser_init(&parser, &cluster.envelope, RF_STREAM_REQUEST);
+        parser.memory_max = memory_max;
+        int code = 0;
+        for (int at = 0; at < size && code == 0; at += 4096) {
+            int step = size - at < 4096 ? size - at : 4096;
+            code = rf_stream_parser_feed(&parser, sealed + at, (size_t)step);
+            assert_true(parser.memory_peak <= memory_max);
+        }
+        if (code == 1) {
+            needed = parser.memory_peak;
+            assert_true(needed >= packer.size + parser.plain_size); /* both at a time */
+        } else {
+            assert_int_equal(code, RF_ELIMIT);
+            assert_int_equal(parser.refusal, RF_STREAM_REFUSAL_SILENT);
+        }
+        rf_stream_parser_fini(&parser);
+    }
+    assert_true(needed <= 3 * packer.size + (size_t)size);
+    free(body);
+    free(sealed);
+    free(message);
+    cluster_fini(&cluster);
+}
+
+/* 2 MiB of zeros in 2 KiB: below every limit of size, and far above what states compress to. */
+static void streams_are_not_unpacked_beyond_a_ratio(void **state)
+{
+    (void)state;
+    static struct rf_lzw_workspace workspace;
+    static const size_t sizes[] = {RF_STREAM_RATIO_FREE_SIZE / 2, 2 * RF_STREAM_RATIO_FREE_SIZE};
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t *zeros = calloc(1, sizes[i]);
+        uint8_t *out = malloc(65536);
+        assert_true(zeros != NULL && out != NULL);
+        struct rf_packer packer = rf_packer(zeros, sizes[i]);
+        rf_pack_byte(&packer, RF_MESSAGE_USER);
+        int rc = rf_compress_encode(&workspace, rf_slice(zeros, sizes[i]), out, 65536);
+        assert_true(rc > 0);
+        struct rf_stream_parser parser;
+        int code = feed(&parser, &plain_envelope, RF_STREAM_REQUEST, out, (size_t)rc, 65536);
+        assert_int_equal(code, i == 0 ? RF_EMALFORMED : RF_ELIMIT);
+        assert_int_equal(parser.inflated_size, i == 0 ? sizes[0] : 0);
+        rf_stream_parser_fini(&parser);
+        free(out);
+        free(zeros);
+    }
+}
+
 static struct rf_push_node_state node_named(const char *name)
 {
     return (struct rf_push_node_state){
@@ -426,6 +498,8 @@ int main(void)
         cmocka_unit_test(more_nodes_than_the_bytes_can_hold_are_refused),
         cmocka_unit_test(compress_takes_its_fields_in_any_order_and_unknown_ones),
         cmocka_unit_test(compressed_bombs_are_refused_without_unpacking_them),
+        cmocka_unit_test(streams_hold_no_more_than_they_may),
+        cmocka_unit_test(streams_are_not_unpacked_beyond_a_ratio),
         cmocka_unit_test(nodes_above_a_limit_are_passed_over_and_the_others_stay),
         cmocka_unit_test(only_the_types_of_the_role_are_taken),
         cmocka_unit_test(labels_are_for_requests_and_must_be_ours),

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a stranger with sockets can do to a node: the limits of gossip/README.md, from outside.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "gossip/message.h"
+#include "gossip/packet.h"
+#include "gossip/serf.h"
+#include "gossip/serf_message.h"
+#include "gossip/stream.h"
+#include "nodes.h"
+
+static const uint8_t key_bytes[32] = "0123456789abcdef0123456789abcdef";
+
+/* Connected to the node, from 127.`net`.0.1; 0: from wherever the system likes. */
+static int stranger_from(const struct node *node, int type, uint8_t net)
+{
+    struct sockaddr_storage sockaddr;
+    socklen_t size = rf_address_to_sockaddr(rf_gossip_bound(node->gossip), &sockaddr);
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    if (net != 0) {
+        struct sockaddr_in own = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(0x7f000001u | (uint32_t)net << 16)};
+        assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
+    }
+    assert_int_equal(connect(fd, (struct sockaddr *)&sockaddr, size), 0);
+    return fd;
+}
+
+/* Everything that comes back within the time, put together; returns its size. */
+static size_t answers(int fd, uint8_t *ret, size_t ret_size_max, int timeout_ms)
+{
+    size_t size = 0;
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    while (size < ret_size_max && poll(&poll_fd, 1, timeout_ms) == 1) {
+        ssize_t got = recv(fd, ret + size, ret_size_max - size, 0);
+        if (got <= 0) {
+            break;
+        }
+        size += (size_t)got;
+    }
+    return size;
+}
+
+/* ---- one address among others ---- */
+
+SCENARIO(one_address_cannot_take_every_place_for_streams)
+{
+    struct rf_gossip_config *config = node_config("a");
+    config->profile = RF_GOSSIP_LAN; /* 10 s for a stream: none of them ends by time */
+    struct node a = node_start(config);
+    enum { FLOOD = 2 * RF_GOSSIP_ADDRESS_STREAMS_MAX };
+    int fds[FLOOD];
+    for (int i = 0; i < FLOOD; i++) {
+        fds[i] = stranger_from(&a, SOCK_STREAM, 77);
+        (void)!send(fds[i], "\x06", 1, MSG_NOSIGNAL);
+    }
+    assert_within_ms(2000, COUNTER(&a, streams_refused_address) == FLOOD / 2);
+    assert_int_equal(COUNTER(&a, streams), RF_GOSSIP_ADDRESS_STREAMS_MAX);
+    struct node b = node_start_at("b", a.address); /* from another address */
+    assert_within_ms(3000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    for (int i = 0; i < FLOOD; i++) {
+        close(fds[i]);
+    }
+    node_kill(&b);
+    node_kill(&a);
+}
+
+/* Several streams that are always about to be whole. */
+SCENARIO(one_address_cannot_hold_all_memory_for_streams)
+{
+    struct rf_gossip_config *config = node_config("a");
+    config->profile = RF_GOSSIP_LAN;
+    struct node a = node_start(config);
+    static uint8_t bytes[1 << 20];
+    static const uint8_t header[] = "\x06\x83\xa4"
+                                    "Join"
+                                    "\xc2\xa5"
+                                    "Nodes"
+                                    "\x00\xac"
+                                    "UserStateLen"
+                                    "\xce\x01\x3f\x00\x00"; /* 20.9 MB */
+    enum { STREAMS = 8, EACH = 12 << 20 };
+    int fds[STREAMS];
+    for (int i = 0; i < STREAMS; i++) {
+        fds[i] = stranger_from(&a, SOCK_STREAM, 77);
+        (void)!send(fds[i], header, sizeof(header) - 1, MSG_NOSIGNAL);
+        for (size_t sent = 0; sent < EACH; sent += sizeof(bytes)) {
+            if (send(fds[i], bytes, sizeof(bytes), MSG_NOSIGNAL) < 0) {
+                break; /* the node has had enough */
+            }
+            assert_true(COUNTER(&a, stream_bytes) <= RF_GOSSIP_ADDRESS_STREAM_BYTES_MAX);
+        }
+    }
+    assert_within_ms(2000, COUNTER(&a, streams_refused_address) >= 1);
+    assert_in_range(COUNTER(&a, stream_bytes), 8 << 20, RF_GOSSIP_ADDRESS_STREAM_BYTES_MAX);
+    assert_in_range(COUNTER(&a, stream_bytes_peak), 8 << 20, RF_GOSSIP_STREAM_BYTES_MAX);
+    struct node b = node_start_at("b", a.address);
+    assert_within_ms(3000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    for (int i = 0; i < STREAMS; i++) {
+        close(fds[i]);
+    }
+    node_kill(&b);
+    node_kill(&a);
+}
+
+/* ---- answers ---- */
+
+SCENARIO(a_stranger_gets_no_more_bytes_than_it_sent)
+{
+    struct node a = node_start_at("a", NULL);
+    struct node b = node_start_at("b", a.address); /* so that there is gossip to ride on acks */
+    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    const struct rf_gossip_tag tags[] = {{"group", "something that is worth telling"}};
+    assert_int_equal(rf_gossip_set_tags(a.gossip, tags, 1, NULL), 0);
+    static const uint8_t small[] = {0x00, 0x81, 0xa5, 'S', 'e', 'q', 'N', 'o', 0x01};
+    uint8_t bytes[256];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_message ping = {.type = RF_MESSAGE_PING,
+                              .ping = {.seq_no = 7,
+                                       .node = rf_slice_text("a"),
+                                       .source = {.ip = {127, 0, 0, 9}, .ip_size = 4, .port = 9},
+                                       .source_node = rf_slice_text("stranger")}};
+    assert_true(rf_message_encode(&ping, &packer) > 0);
+    uint8_t answer[65536];
+    int fd = stranger_from(&a, SOCK_DGRAM, 77);
+    assert_int_equal(send(fd, small, sizeof(small), 0), sizeof(small));
+    assert_in_range(answers(fd, answer, sizeof(answer), 300), 0, sizeof(small));
+    assert_int_equal(send(fd, bytes, packer.size, 0), packer.size);
+    assert_in_range(answers(fd, answer, sizeof(answer), 300), 1, packer.size);
+    assert_int_equal(answer[0], RF_MESSAGE_ACK);
+    close(fd);
+    node_kill(&b);
+    node_kill(&a);
+}
+
+/* ---- replays ---- */
+
+struct sealed {
+    struct rf_keyring *keyring;
+    struct rf_envelope envelope;
+    struct rf_lzw_workspace workspace;
+    uint8_t bytes[2048];
+    size_t size;
+};
+
+static struct node node_with_key(struct sealed *sealed)
+{
+    const struct rf_gossip_key keys[] = {{key_bytes, sizeof(key_bytes)}};
+    struct rf_gossip_config *config = node_config("a");
+    config->keys = keys;
+    config->keys_count = 1;
+    assert_int_equal(rf_keyring_new(&sealed->keyring, NULL), 0);
+    assert_int_equal(rf_keyring_add(sealed->keyring, rf_slice(key_bytes, sizeof(key_bytes)), NULL),
+                     0);
+    sealed->envelope = (struct rf_envelope){.keyring = sealed->keyring};
+    return node_start(config);
+}
+
+SCENARIO(a_packet_that_is_sent_again_is_dropped)
+{
+    static struct sealed sealed;
+    struct node a = node_with_key(&sealed);
+    uint8_t message[128];
+    struct rf_packer packer = rf_packer(message, sizeof(message));
+    struct rf_message ping = {.type = RF_MESSAGE_PING,
+                              .ping = {.seq_no = 7,
+                                       .node = rf_slice_text("a"),
+                                       .source_node = rf_slice_text("somebody")}};
+    assert_true(rf_message_encode(&ping, &packer) > 0);
+    struct rf_packet_options options = {.compress = false};
+    int size = rf_packet_seal(&sealed.envelope, &options, &sealed.workspace,
+                              rf_packer_slice(&packer), sealed.bytes, sizeof(sealed.bytes));
+    assert_true(size > 0);
+    int fd = stranger_from(&a, SOCK_DGRAM, 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(send(fd, sealed.bytes, (size_t)size, 0), size);
+    }
+    assert_within_ms(2000, COUNTER(&a, packets_replayed) == 4);
+    sealed.bytes[0] ^= 1; /* the version is not authenticated: as version 0 it is no other packet */
+    assert_int_equal(send(fd, sealed.bytes, (size_t)size, 0), size);
+    size = rf_packet_seal(&sealed.envelope, &options, &sealed.workspace, rf_packer_slice(&packer),
+                          sealed.bytes, sizeof(sealed.bytes));
+    assert_int_equal(send(fd, sealed.bytes, (size_t)size, 0), size); /* the same, sealed anew */
+    assert_within_ms(2000, COUNTER(&a, packets_received) == 7);
+    struct rf_serf_stats stats;
+    assert_int_equal(rf_gossip_get_serf_stats(a.gossip, &stats), 0);
+    assert_int_equal(stats.swim.pings_received, 2);
+    close(fd);
+    rf_keyring_free(sealed.keyring);
+    node_kill(&a);
+}
+
+SCENARIO(a_stream_that_is_sent_again_is_closed)
+{
+    static struct sealed sealed;
+    struct node a = node_with_key(&sealed);
+    uint8_t message[128];
+    struct rf_packer packer = rf_packer(message, sizeof(message));
+    struct rf_message ping = {.type = RF_MESSAGE_PING,
+                              .ping = {.seq_no = 7, .node = rf_slice_text("a")}};
+    assert_true(rf_message_encode(&ping, &packer) > 0);
+    struct rf_stream_options options = {.compress = true};
+    int size = rf_stream_seal(&sealed.envelope, &options, &sealed.workspace,
+                              rf_packer_slice(&packer), sealed.bytes, sizeof(sealed.bytes));
+    assert_true(size > 0);
+    uint8_t answer[256];
+    for (int i = 0; i < 3; i++) {
+        int fd = stranger_from(&a, SOCK_STREAM, 0);
+        assert_int_equal(send(fd, sealed.bytes, (size_t)size, 0), size);
+        size_t answer_size = answers(fd, answer, sizeof(answer), 2000);
+        assert_true((answer_size > 0) == (i == 0));
+        close(fd);
+    }
+    assert_int_equal(COUNTER(&a, streams_replayed), 2);
+    rf_keyring_free(sealed.keyring);
+    node_kill(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scenario_test(one_address_cannot_take_every_place_for_streams),
+        scenario_test(one_address_cannot_hold_all_memory_for_streams),
+        scenario_test(a_stranger_gets_no_more_bytes_than_it_sent),
+        scenario_test(a_packet_that_is_sent_again_is_dropped),
+        scenario_test(a_stream_that_is_sent_again_is_closed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
