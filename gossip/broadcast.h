@@ -20,6 +20,7 @@
 enum rf_broadcast_notice {
     RF_BROADCAST_QUIET = 0,
     RF_BROADCAST_LEAVE = 1 << 0,
+    RF_BROADCAST_FORGET = 1 << 1,
 };
 
 struct rf_broadcast; /* private */

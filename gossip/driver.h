@@ -6,6 +6,7 @@
  *   driver_log.c   what it says, and how often at most
  *   driver_start.c configuration, start and end
  *   driver_call.c  what other threads may ask
+ *   driver_member.c what they may ask about one member
  */
 #ifndef RF_GOSSIP_DRIVER_H
 #define RF_GOSSIP_DRIVER_H
@@ -126,6 +127,19 @@ void rf_driver_outputs(struct rf_gossip *gossip, uint64_t now_ns);
 
 /* Writes to the eventfd. Threads: any. */
 void rf_driver_wake(const struct rf_gossip *gossip);
+
+/*
+ * Has `run` done on the gossip thread and waits for it. It gets a copy of the `size` bytes at
+ * `argument`, which come back changed as it left them; what it hands over by pointer must be safe
+ * from a caller that has given up. `err` takes its text.
+ *
+ * Returns what `run` returned. Errors: -ETIMEDOUT it did not come to it, `argument` is untouched;
+ * -ENOMEM. Threads: any but the gossip thread's.
+ */
+typedef int rf_driver_run_call(struct rf_gossip *gossip, uint64_t now_ns, void *argument,
+                               struct rf_error *err);
+RF_NODISCARD int rf_driver_call(struct rf_gossip *gossip, rf_driver_run_call *run, void *argument,
+                                size_t size, struct rf_error *err);
 
 /* Does the call that waits, if any. Threads: the gossip thread's. */
 void rf_driver_call_handle(struct rf_gossip *gossip, uint64_t now_ns);

@@ -2,6 +2,7 @@
 #include "gossip/driver.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +14,7 @@
 /* The gossip thread answers within its longest input, a push/pull of the largest cluster. */
 enum { CALL_TIMEOUT_MS = 5000 };
 
-enum call_kind { CALL_SET_META, CALL_MEMBERS, CALL_STATUS, CALL_SERF_STATS };
+enum call_kind { CALL_SET_META, CALL_MEMBERS, CALL_STATUS, CALL_SERF_STATS, CALL_RUN };
 
 /*
  * What a thread asks of the gossip thread. One at a time: callers queue at a mutex that the gossip
@@ -35,18 +36,25 @@ struct rf_call {
         struct rf_gossip_members *members;
         struct rf_gossip_status status;
         struct rf_serf_stats serf_stats;
+        rf_driver_run_call *run;
     };
+    _Alignas(max_align_t) uint8_t argument[]; /* of `run`: a copy, since the caller may give up */
 };
 
-static struct rf_call *call_new(enum call_kind kind)
+static struct rf_call *call_new_of_size(enum call_kind kind, size_t argument_size)
 {
-    struct rf_call *call = calloc(1, sizeof(*call));
+    struct rf_call *call = calloc(1, sizeof(*call) + argument_size);
     if (call != NULL) {
         call->kind = kind;
         atomic_init(&call->refs, 1);
         sem_init(&call->done, 0, 0);
     }
     return call;
+}
+
+static struct rf_call *call_new(enum call_kind kind)
+{
+    return call_new_of_size(kind, 0);
 }
 
 static void call_unref(struct rf_call *call)
@@ -146,6 +154,12 @@ void rf_driver_call_handle(struct rf_gossip *gossip, uint64_t now_ns)
     case CALL_SERF_STATS:
         rf_serf_get_stats(gossip->serf, &call->serf_stats);
         break;
+    case CALL_RUN:
+        call->code = call->run(gossip, now_ns, call->argument, &call->err);
+        if (gossip->is_open) {
+            rf_driver_outputs(gossip, now_ns);
+        }
+        break;
     }
     atomic_store_explicit(&call->is_done, true, memory_order_release);
     sem_post(&call->done);
@@ -153,6 +167,30 @@ void rf_driver_call_handle(struct rf_gossip *gossip, uint64_t now_ns)
 }
 
 /* ---- the caller's side ---- */
+
+int rf_driver_call(struct rf_gossip *gossip, rf_driver_run_call *run, void *argument, size_t size,
+                   struct rf_error *err)
+{
+    struct rf_call *call = call_new_of_size(CALL_RUN, size);
+    if (call == NULL) {
+        return rf_error_set(err, -ENOMEM, "gossip: memory for a call of %zu bytes", size);
+    }
+    call->run = run;
+    memcpy(call->argument, argument, size);
+    int code = call_do(gossip, call);
+    if (code == -ETIMEDOUT && !atomic_load_explicit(&call->is_done, memory_order_acquire)) {
+        (void)rf_error_set(err, code, "gossip: the thread did not answer within %d ms",
+                           CALL_TIMEOUT_MS);
+    } else {
+        memcpy(argument, call->argument, size);
+        if (code < 0) {
+            (void)rf_error_set(err, code, "%s",
+                               call->err.text[0] != '\0' ? call->err.text : rf_strerror(code));
+        }
+    }
+    call_unref(call);
+    return code;
+}
 
 int rf_gossip_set_tags(struct rf_gossip *gossip, const struct rf_gossip_tag *tags,
                        size_t tags_count, struct rf_error *err)

@@ -183,6 +183,27 @@ int rf_gossip_event_fd(const struct rf_gossip *gossip);
 struct rf_gossip_event *rf_gossip_event_next(struct rf_gossip *gossip);
 void rf_gossip_event_free(struct rf_gossip_event *event);
 
+/* What became of a member that was to be forgotten. */
+struct rf_gossip_forgotten {
+    bool is_known;              /* false: it is no longer remembered here */
+    enum rf_member_state state; /* if it is: LEFT; LEAVING until it is found dead; ALIVE: it lives
+                                 * and has refuted */
+};
+
+/*
+ * Declares that a failed member has left, as serf's force-leave: left at once on every node, and
+ * nobody tries to reach it any more. With `prune` it is forgotten at once.
+ *
+ * Returns 0 when the others have been told, which takes half a second in a small LAN cluster, and
+ * a member that lives has had time to refute.
+ * Errors: RF_ENOTFOUND no member of that name; -EINVAL it is this node, or alive and to be pruned;
+ *         -ESHUTDOWN this node has left or is leaving; -EBUSY another is being forgotten;
+ *         -ETIMEDOUT it is done here, but was not spread within the time that Serf gives it.
+ * Threads: any. Blocks the caller for at most 15 s.
+ */
+RF_NODISCARD int rf_gossip_forget(struct rf_gossip *gossip, const char *name, bool prune,
+                                  struct rf_gossip_forgotten *ret_forgotten, struct rf_error *err);
+
 /* ---- status and counters ---- */
 
 struct rf_gossip_status {

@@ -54,7 +54,7 @@ static const char *write_text(struct writer *writer, struct rf_slice text)
     return start;
 }
 
-static enum rf_member_state state_of(enum rf_serf_status status)
+enum rf_member_state rf_member_state_of(enum rf_serf_status status)
 {
     switch (status) {
     case RF_SERF_ALIVE:
@@ -85,7 +85,7 @@ static void write_member(struct writer *writer, const struct rf_serf_member_view
     *writer->members++ = (struct rf_gossip_member){
         .name = write_text(writer, rf_slice(member->name, member->name_size)),
         .address = member->address,
-        .state = state_of(member->status),
+        .state = rf_member_state_of(member->status),
         .tags = tags,
         .tags_count = tags_count,
     };

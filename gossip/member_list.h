@@ -10,6 +10,9 @@
 #include "gossip/gossip.h"
 #include "gossip/serf.h"
 
+/* Serf's status as others know it. */
+enum rf_member_state rf_member_state_of(enum rf_serf_status status);
+
 /* All members. NULL: no memory. */
 struct rf_gossip_members *rf_member_list_new(const struct rf_serf *serf);
 

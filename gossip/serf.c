@@ -71,6 +71,7 @@ int rf_serf_new(const struct rf_serf_config *config, uint64_t seed, uint64_t now
     serf->event_time = 1;
     serf->query_time = 1;
     serf->leave_at_ns = UINT64_MAX;
+    serf->forget_until_ns = UINT64_MAX;
     serf->reap_at_ns = now_ns + config->reap_interval_ns;
     serf->reconnect_at_ns = now_ns + config->reconnect_interval_ns;
     rf_name_table_init(&serf->members, rf_random_next(&serf->swim.random));
@@ -132,6 +133,7 @@ void rf_serf_end(struct rf_serf *serf)
 {
     rf_serf_drain(serf);
     leave_step(serf);
+    rf_serf_forget_step(serf);
     rf_serf_drain(serf);
 }
 
@@ -375,6 +377,7 @@ uint64_t rf_serf_deadline_ns(const struct rf_serf *serf)
 {
     uint64_t deadline_ns = rf_swim_deadline_ns(&serf->swim);
     deadline_ns = earlier(deadline_ns, serf->leave_at_ns);
+    deadline_ns = earlier(deadline_ns, serf->forget_until_ns);
     deadline_ns = earlier(deadline_ns, serf->reap_at_ns);
     deadline_ns = earlier(deadline_ns, serf->reconnect_at_ns);
     return serf->contest.is_running ? earlier(deadline_ns, serf->contest.deadline_ns) : deadline_ns;
@@ -405,7 +408,7 @@ int rf_serf_set_meta(struct rf_serf *serf, uint64_t now_ns, const uint8_t *meta,
 
 /* ---- 26.1 ---- */
 
-static size_t others_alive(const struct rf_serf *serf)
+size_t rf_serf_others_alive(const struct rf_serf *serf)
 {
     size_t alive = serf->status_counts[RF_SERF_ALIVE];
     const struct rf_member_entry *self = rf_serf_member(serf, serf->swim.self->link.name);
@@ -446,7 +449,7 @@ int rf_serf_leave(struct rf_serf *serf, uint64_t now_ns, struct rf_error *err)
         return rf_error_set(err, -EALREADY, "this node is leaving already");
     }
     rf_serf_begin(serf, now_ns);
-    bool has_others = others_alive(serf) > 0;
+    bool has_others = rf_serf_others_alive(serf) > 0;
     uint64_t ltime = serf->member_time;
     rf_clock_increment(&serf->member_time);
     serf->leave_step = RF_LEAVE_INTENT;

@@ -186,6 +186,27 @@ size_t rf_serf_rejoin_pick(struct rf_serf *serf, struct rf_address *ret_addresse
 /* How many there are to be called: contacts and failed members. */
 size_t rf_serf_rejoin_count(const struct rf_serf *serf);
 
+/*
+ * Declares that a failed member has left (serf's force-leave): left at once, here and everywhere,
+ * and nobody tries to reach it any more. With `prune` it is forgotten too. A member that leaves
+ * just now is as left when it is gone. One that is alive refutes, and is alive again.
+ *
+ * The others are told by gossip; rf_serf_forget_state says how far that is.
+ * Errors: RF_ENOTFOUND no such member; -EINVAL it is this node, or alive and to be pruned: Serf's
+ *         own agents would erase it from their lists although it lives; -ESHUTDOWN we are leaving;
+ *         -EBUSY another is being spread.
+ */
+RF_NODISCARD int rf_serf_forget(struct rf_serf *serf, uint64_t now_ns, const char *name, bool prune,
+                                struct rf_error *err);
+
+enum rf_serf_forget_state {
+    RF_SERF_FORGET_SPREAD,    /* the last one was sent to as many as gossip sends it to */
+    RF_SERF_FORGET_SPREADING, /* not yet */
+    RF_SERF_FORGET_LATE,      /* it was not within broadcast_timeout_ns; it may still be */
+};
+
+enum rf_serf_forget_state rf_serf_forget_state(const struct rf_serf *serf);
+
 /* ---- state ---- */
 
 struct rf_serf_member_view {
@@ -232,6 +253,7 @@ size_t rf_serf_alive_count(const struct rf_serf *serf);   /* alive or leaving, t
     X(joins_done, "joins", "addresses through which we joined")                           \
     X(reconnects, "exchanges", "reconnects to failed members tried")                      \
     X(reaped, "members", "members forgotten")                                             \
+    X(forgets, "intents", "members declared to have left, by our operators")              \
     X(members, "members", "now: members remembered, this one included")                   \
     X(members_failed, "members", "now: of these failed")                                  \
     X(members_left, "members", "now: of these left")                                      \

@@ -112,7 +112,9 @@ struct rf_serf {
     struct rf_query_slot *query_slots; /* likewise */
 
     enum rf_leave_step leave_step;
-    uint64_t leave_at_ns; /* end of the step; UINT64_MAX: none */
+    uint64_t leave_at_ns;     /* end of the step; UINT64_MAX: none */
+    uint64_t forget_until_ns; /* the intent is being spread; UINT64_MAX: none is */
+    bool is_forget_late;      /* the last one was not spread in time */
     uint64_t reap_at_ns;
     uint64_t reconnect_at_ns;
     uint64_t conflict_notice_ns; /* no notice about conflicts before */
@@ -132,6 +134,7 @@ void rf_serf_on_user(struct rf_serf *serf, struct rf_slice bytes);
 void rf_serf_drain(struct rf_serf *serf); /* handles what came up from the SWIM machine */
 void rf_serf_notice(struct rf_serf *serf, enum rf_notice notice, struct rf_slice name,
                     const struct rf_address *address, const char *text);
+size_t rf_serf_others_alive(const struct rf_serf *serf); /* whom an intent could be told */
 /* Counts a drop by the code of a decoder or limit. */
 void rf_serf_dropped(struct rf_serf *serf, int code);
 
@@ -175,6 +178,9 @@ bool rf_serf_is_alone(const struct rf_serf *serf); /* no other member is alive *
 void rf_serf_reconnect(struct rf_serf *serf);      /* 27.2 */
 void rf_serf_contacts_tick(struct rf_serf *serf);
 void rf_serf_contacts_check(const struct rf_serf *serf);
+
+/* serf_forget.c: 26.2 */
+void rf_serf_forget_step(struct rf_serf *serf);
 
 /* serf_events.c; both return whether the message is new and to be handled. */
 bool rf_serf_event_new(struct rf_serf *serf, uint64_t ltime, struct rf_slice name,

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * serf_forget.c - declaring on behalf of a member that failed that it has left (rule 26.2).
+ */
+#include <errno.h>
+
+#include "core/assert.h"
+#include "core/text.h"
+#include "gossip/serf_private.h"
+
+enum {
+    INTENT_SIZE_MAX = 512, /* a name of 255 bytes and three fields */
+    LEFT_MARGIN = 64,      /* see intent_ltime */
+};
+
+static int check_target(const struct rf_serf *serf, struct rf_slice name, bool prune,
+                        struct rf_error *err)
+{
+    char quoted[RF_QUOTE_SIZE];
+    const struct rf_member_entry *member = rf_serf_member(serf, name);
+    if (member == NULL) {
+        return rf_error_set(err, RF_ENOTFOUND, "no member %s",
+                            rf_text_quote((const char *)name.data, quoted));
+    }
+    (void)rf_text_quote(member->name, quoted);
+    if (rf_slice_equal(name, serf->swim.self->link.name)) {
+        return rf_error_set(
+            err, -EINVAL, "member %s is this node itself, which leaves when it is stopped", quoted);
+    }
+    if (prune && member->status == RF_SERF_ALIVE) {
+        return rf_error_set(err, -EINVAL,
+                            "member %s is alive: pruned, it would be missing from every Serf "
+                            "agent's list for as long as it lives; stop it first, or go without "
+                            "prune",
+                            quoted);
+    }
+    if (serf->leave_step != RF_LEAVE_NOT) {
+        return rf_error_set(err, -ESHUTDOWN, "this node is leaving");
+    }
+    if (serf->forget_until_ns != UINT64_MAX) {
+        return rf_error_set(err, -EBUSY, "another member is being forgotten just now");
+    }
+    return 0;
+}
+
+/*
+ * The clock, as in the reference; for a member that has left, later. Among Serf's own agents the
+ * time of such a member grows by one with each push/pull (rule 20.2), and our clock hears of it
+ * with our own push/pulls only: with the clock as it is, a prune would be ignored by all who are
+ * ahead. They come to a few steps between two push/pulls of ours.
+ */
+static uint64_t intent_ltime(const struct rf_serf *serf, const struct rf_member_entry *member)
+{
+    uint64_t ltime = serf->member_time;
+    bool has_room = ltime <= UINT64_MAX - LEFT_MARGIN;
+    return member->status == RF_SERF_LEFT && has_room ? ltime + LEFT_MARGIN : ltime;
+}
+
+int rf_serf_forget(struct rf_serf *serf, uint64_t now_ns, const char *name, bool prune,
+                   struct rf_error *err)
+{
+    struct rf_slice target = rf_slice_text(name);
+    int code = check_target(serf, target, prune, err);
+    if (code < 0) {
+        return code;
+    }
+    rf_serf_begin(serf, now_ns);
+    uint64_t ltime = intent_ltime(serf, rf_serf_member(serf, target));
+    rf_clock_witness(&serf->member_time, ltime);
+    uint8_t bytes[INTENT_SIZE_MAX];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_serf_message message = {.type = RF_SERF_LEAVE,
+                                      .leave = {.ltime = ltime, .node = target, .prune = prune}};
+    int size = rf_serf_message_encode(&message, &packer);
+    RF_ASSERT(size > 0);
+    (void)rf_serf_leave_intent(serf, ltime, target, prune); /* broadcast here, with a notice */
+    if (rf_serf_others_alive(serf) > 0) {
+        serf->forget_until_ns = now_ns + serf->config.broadcast_timeout_ns;
+        (void)rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
+                                 RF_BROADCAST_FORGET); /* not queued counts as finished */
+    }
+    serf->is_forget_late = false;
+    serf->stats.forgets++;
+    rf_serf_end(serf);
+    return 0;
+}
+
+void rf_serf_forget_step(struct rf_serf *serf)
+{
+    if (serf->forget_until_ns == UINT64_MAX) {
+        return;
+    }
+    if (rf_broadcast_finished(&serf->swim.user_queues[RF_QUEUE_INTENTS], RF_BROADCAST_FORGET)) {
+        serf->forget_until_ns = UINT64_MAX;
+        serf->is_forget_late = false;
+    } else if (serf->forget_until_ns <= serf->now_ns) {
+        serf->forget_until_ns = UINT64_MAX;
+        serf->is_forget_late = true;
+    }
+}
+
+enum rf_serf_forget_state rf_serf_forget_state(const struct rf_serf *serf)
+{
+    if (serf->forget_until_ns != UINT64_MAX) {
+        return RF_SERF_FORGET_SPREADING;
+    }
+    return serf->is_forget_late ? RF_SERF_FORGET_LATE : RF_SERF_FORGET_SPREAD;
+}
