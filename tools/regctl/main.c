@@ -14,9 +14,13 @@
 #include "tools/regctl/regctl.h"
 
 /* Scopes of options. */
-enum { SCOPE_ASK = 1, SCOPE_REGISTER = 2 };
+enum { SCOPE_ASK = 1, SCOPE_REGISTER = 2, SCOPE_ADMIN = 4, SCOPE_FORGET = 8 };
 
-enum { ARGUMENTS_ANY = 1 << 20 }; /* more than a command line holds */
+enum {
+    ARGUMENTS_ANY = 1 << 20, /* more than a command line holds */
+    ASK_TIMEOUT_MS = 3000,
+    ADMIN_TIMEOUT_MS = 60000, /* other nodes are told or asked meanwhile */
+};
 
 struct command {
     const char *name;
@@ -49,6 +53,10 @@ static const struct command commands[] = {
      "Joins the cluster as that member, prints one line when it has joined, and leaves on SIGTERM "
      "or SIGINT; a second signal ends it at once.",
      rf_regctl_register, 0, 0, SCOPE_REGISTER},
+    {"forget", "NAME",
+     "Declares that a failed member has left: nobody tries to reach it any more. A member that "
+     "lives refutes. Prints NAME and STATE.",
+     rf_regctl_forget, 1, 1, SCOPE_ADMIN | SCOPE_FORGET},
 };
 
 enum { COMMANDS_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -61,8 +69,16 @@ static const struct rf_option table[] = {
     {"s", "HOST:PORT,...", "Registries to ask, by their client addresses: the first that answers.",
      RF_OPTION_HOST_PORTS, .port_default = 9800, .scope = SCOPE_ASK,
      .default_value = "127.0.0.1:9800", .text = &values.server},
-    {"timeout", "MS", "Time for an answer, in milliseconds.", RF_OPTION_NUMBER, .min = 1,
-     .max = 3600000, .scope = SCOPE_ASK, .default_value = "3000", .number = &values.timeout_ms},
+    {"timeout", "MS",
+     "Time for an answer, in milliseconds. (default 3000; 60000 for what goes through -admin)",
+     RF_OPTION_NUMBER, .min = 1, .max = 3600000, .scope = SCOPE_ASK | SCOPE_ADMIN,
+     .number = &values.timeout_ms},
+    {"admin", "PATH",
+     "Admin socket of a registry, as it was started with. (default: REGFAST_ADMIN in the "
+     "environment)",
+     RF_OPTION_TEXT, .scope = SCOPE_ADMIN, .text = &values.admin},
+    {"prune", NULL, "Forget the member at once, instead of in 24 hours.", RF_OPTION_FLAG,
+     .scope = SCOPE_FORGET, .flag = &values.prune},
     {"group", "GROUP", "The group to join.", RF_OPTION_TEXT, .scope = SCOPE_REGISTER,
      .text = &values.group},
     {"id", "ID", "The member's name, unique in the cluster.", RF_OPTION_TEXT,
@@ -219,7 +235,13 @@ static int check_usage(const struct command *command, int arguments_count, uint6
 static int run_command(const struct command *command, int arguments_count, char **arguments)
 {
     struct regfast_client *client = NULL;
-    if (command->scope == SCOPE_ASK) {
+    if (values.admin == NULL) {
+        values.admin = getenv("REGFAST_ADMIN");
+    }
+    if (values.timeout_ms == 0) {
+        values.timeout_ms = (command->scope & SCOPE_ASK) != 0 ? ASK_TIMEOUT_MS : ADMIN_TIMEOUT_MS;
+    }
+    if ((command->scope & SCOPE_ASK) != 0) {
         char error[REGFAST_ERROR_SIZE];
         const struct regfast_options client_options = {
             .size = sizeof(client_options),

@@ -23,8 +23,9 @@ enum {
 };
 
 struct regctl_options {
-    const char *server; /* HOST:PORT,... */
-    uint64_t timeout_ms;
+    const char *server;  /* HOST:PORT,... */
+    uint64_t timeout_ms; /* 0 until a command's own default is put here */
+    const char *admin;   /* path of a registry's admin socket; NULL: none is known */
     bool json;
     /* Of register. NULL, 0: not given. */
     const char *group;
@@ -34,6 +35,8 @@ struct regctl_options {
     const char *bind;
     const char *bind_advertise;
     uint64_t replicas;
+    /* Of forget. */
+    bool prune;
 };
 
 /* A command's function. `client` is for those that ask, else NULL; `arguments` are those after the
@@ -42,7 +45,14 @@ typedef int regctl_run(const struct regctl_options *options, struct regfast_clie
                        int arguments_count, char **arguments);
 
 regctl_run rf_regctl_match, rf_regctl_owners, rf_regctl_members, rf_regctl_groups, rf_regctl_info,
-    rf_regctl_ping, rf_regctl_register;
+    rf_regctl_ping, rf_regctl_register, rf_regctl_forget;
+
+/*
+ * Sends a request to the admin socket and waits for its result. Takes `request` (NULL: there was no
+ * memory for it). Returns REGCTL_OK and an object in *ret_result, which the caller ends, or another
+ * exit code, and has printed why.
+ */
+int rf_regctl_admin_ask(const struct regctl_options *options, json_t *request, json_t **ret_result);
 
 /* Prints "regctl: <text>" to standard error and returns the exit code for `code`. */
 int rf_regctl_fail(int code, const char *format, ...) RF_PRINTF(2, 3);

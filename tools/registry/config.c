@@ -29,6 +29,7 @@ static struct {
     const char *addr;
     const char *advertise;
     const char *registries;
+    const char *admin;
     const char *io;
     uint64_t workers;
     const char *busy_poll;
@@ -88,6 +89,12 @@ static const struct rf_option table[] = {
      .type = RF_OPTION_HOST_PORTS,
      .port_default = RF_GOSSIP_PORT_DEFAULT,
      .text = &values.registries},
+    {.name = "admin",
+     .value_name = "PATH",
+     .help = "Admin socket to make, for regctl -admin: who may open it may change the cluster. "
+             "Without it: none.",
+     .type = RF_OPTION_TEXT,
+     .text = &values.admin},
     {.name = "io",
      .value_name = "ENGINE",
      .help = "How to serve clients: uring, epoll, or auto for io_uring where the system has and "
@@ -278,6 +285,7 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
     config->bind_advertise = values.bind_advertise;
     config->addr = values.addr;
     config->advertise = values.advertise;
+    config->admin = values.admin;
     set_choices(config);
     ret = set_limits(config, err);
     if (ret == 0) {

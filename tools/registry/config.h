@@ -32,6 +32,7 @@ struct rf_registry_config {
     char *seeds_text;           /* owned; the seeds point into it */
     const char *seeds[RF_GOSSIP_SEEDS_MAX];
     size_t seeds_count;
+    const char *admin; /* path of the admin socket; NULL: none */
     enum rf_io io;
     /* As in struct rf_server_config. */
     unsigned workers;

@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "gossip/gossip.h"
 #include "net/server.h"
+#include "tools/registry/admin_commands.h"
 #include "tools/registry/config.h"
 #include "tools/registry/publisher_thread.h"
 
@@ -38,6 +39,7 @@ struct registry {
     struct rf_publisher_thread *publisher;
     struct rf_server *server;
     struct rf_gossip *gossip;
+    struct rf_admin *admin;                    /* NULL: none is wanted */
     char advertised[RF_REGISTRY_ADDRESS_SIZE]; /* to clients */
     bool is_guessed;                           /* that address is the first private one */
 };
@@ -112,6 +114,21 @@ static int start_gossip(struct registry *registry, struct rf_error *err)
     return rf_publisher_thread_start(registry->publisher, registry->gossip, err);
 }
 
+static int start_admin(struct registry *registry, struct rf_error *err)
+{
+    if (registry->config.admin == NULL) {
+        return 0;
+    }
+    const struct rf_admin_config admin_config = {
+        .path = registry->config.admin,
+        .commands = rf_admin_commands,
+        .commands_count = rf_admin_commands_count,
+        .context = registry->gossip,
+        .log = registry->log,
+    };
+    return rf_admin_start(&admin_config, &registry->admin, err);
+}
+
 /* The server first: its port, where any will do, is in the tags that gossip starts with. */
 static int start(struct registry *registry, struct rf_error *err)
 {
@@ -122,6 +139,9 @@ static int start(struct registry *registry, struct rf_error *err)
     }
     if (ret == 0) {
         ret = start_gossip(registry, err);
+    }
+    if (ret == 0) {
+        ret = start_admin(registry, err);
     }
     return ret;
 }
@@ -229,9 +249,11 @@ static void leave(struct registry *registry)
     rf_log(&registry->log, RF_LOG_INFO, "stopped");
 }
 
-/* Each of the three accepts NULL; gossip outlives its consumer, the publisher its readers. */
+/* Each of them accepts NULL; gossip outlives its consumer and who asks it, the publisher its
+ * readers. */
 static void fini(struct registry *registry)
 {
+    rf_admin_free(registry->admin);
     rf_server_free(registry->server);
     if (registry->publisher != NULL) {
         rf_publisher_thread_stop(registry->publisher);
