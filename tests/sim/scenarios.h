@@ -8,5 +8,9 @@
 #include "tests/sim/scenario.h"
 
 void rf_scenario_steady(struct rf_run *run);
+void rf_scenario_crash(struct rf_run *run);
+void rf_scenario_update(struct rf_run *run);
+void rf_scenario_bootstrap(struct rf_run *run);
+void rf_scenario_cuts(struct rf_run *run);
 
 #endif
