@@ -39,8 +39,9 @@ static struct crash run_one(struct rf_run *run, uint64_t seed)
     struct rf_sim sim;
     rf_run_begin(run, &sim, seed);
     rf_run_formed(&sim, run->members);
-    /* at any moment of the probes' rounds */
-    rf_sim_run(&sim, rf_random_below(&sim.random, 10 * RF_SIM_S));
+    /* at rest: at any moment of the probes' later rounds */
+    uint64_t round_ns = run->members * sim.config.swim.probe_interval_ns;
+    rf_sim_run(&sim, round_ns + rf_random_below(&sim.random, round_ns));
     struct crash crash = {.victim = rf_random_below(&sim.random, run->members),
                           .at_ns = sim.now_ns};
     sim.on_member = on_member;
