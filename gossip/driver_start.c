@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/assert.h"
@@ -177,6 +178,15 @@ static uint64_t random_seed(void)
     return seed;
 }
 
+/* So that nodes take turns to probe each other; a clock that is wrong, or set later, costs no more
+ * than that. */
+static uint64_t wall_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 static int machine_start(struct rf_gossip *gossip, const struct rf_gossip_config *config,
                          const uint8_t *meta, size_t meta_size, struct rf_error *err)
 {
@@ -188,6 +198,7 @@ static int machine_start(struct rf_gossip *gossip, const struct rf_gossip_config
     serf_config.swim.meta = meta;
     serf_config.swim.meta_size = meta_size;
     serf_config.swim.packet_overhead = rf_packet_overhead(&gossip->envelope);
+    serf_config.swim.wall_ns = wall_ns();
     int code = rf_serf_new(&serf_config, random_seed(), now_ns, &gossip->serf, err);
     if (code < 0) {
         return code;

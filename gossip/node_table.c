@@ -65,6 +65,11 @@ static void swap(struct rf_node_table *table, size_t a, size_t b)
     table->list[b]->list_index = b;
 }
 
+static bool is_up(enum rf_node_state_type state)
+{
+    return state == RF_NODE_ALIVE || state == RF_NODE_SUSPECT;
+}
+
 struct rf_node *rf_node_table_add(struct rf_node_table *table, struct rf_slice name,
                                   struct rf_random *random, int *ret_code)
 {
@@ -99,6 +104,7 @@ void rf_node_table_remove(struct rf_node_table *table, struct rf_node *node)
     swap(table, node->list_index, table->count - 1);
     table->count--;
     table->state_counts[node->state]--;
+    table->version += is_up(node->state);
     rf_name_table_remove(&table->names, &node->link);
     rf_address_index_remove(&table->addresses, &node->address_link);
     node_free(node);
@@ -120,6 +126,7 @@ void rf_node_table_set_state(struct rf_node_table *table, struct rf_node *node,
                              enum rf_node_state_type state, uint64_t now_ns)
 {
     table->state_counts[node->state]--;
+    table->version += is_up(node->state) != is_up(state);
     node->state = state;
     node->state_change_ns = now_ns;
     table->state_counts[state]++;
@@ -143,13 +150,6 @@ bool rf_node_set_meta(struct rf_node *node, struct rf_slice meta)
     node->meta = copy;
     node->meta_size = (uint16_t)meta.size;
     return true;
-}
-
-void rf_node_table_shuffle(struct rf_node_table *table, struct rf_random *random)
-{
-    for (size_t i = table->count; i > 1; i--) {
-        swap(table, i - 1, rf_random_below(random, i));
-    }
 }
 
 size_t rf_node_table_pick(const struct rf_node_table *table, struct rf_random *random,

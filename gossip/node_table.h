@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * node_table.h - the nodes that the SWIM machine knows (rule 10), by name and as the list whose
- * order drives probing.
+ * node_table.h - the nodes that the SWIM machine knows (rule 10), by name and as a list from
+ * which some are picked at random.
  */
 #ifndef RF_GOSSIP_NODE_TABLE_H
 #define RF_GOSSIP_NODE_TABLE_H
@@ -45,6 +45,7 @@ struct rf_node_table {
     size_t capacity;
     size_t count_max;
     size_t state_counts[4]; /* by enum rf_node_state_type */
+    uint64_t version;       /* changes whenever another set of nodes is alive or suspect */
 };
 
 void rf_node_table_init(struct rf_node_table *table, size_t count_max, uint64_t seed);
@@ -75,8 +76,6 @@ void rf_node_table_set_state(struct rf_node_table *table, struct rf_node *node,
 
 /* Replaces the metadata. False: out of memory, the old one is kept. */
 bool rf_node_set_meta(struct rf_node *node, struct rf_slice meta);
-
-void rf_node_table_shuffle(struct rf_node_table *table, struct rf_random *random);
 
 /*
  * Picks up to `picks_max` different nodes by at most 3 n draws, of those for which `is_wanted`

@@ -180,6 +180,9 @@ int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config *config, uint
     }
     rf_outbox_init(&swim->out);
     rf_outbox_init(&swim->up);
+    /* Without a clock we have a phase of our own. */
+    swim->order.clock_offset_ns =
+        config->wall_ns == 0 ? rf_random_next(&swim->random) / 2 : config->wall_ns - now_ns;
     swim->probe_at_ns = now_ns + rf_random_below(&swim->random, config->probe_interval_ns);
     swim->gossip_at_ns = now_ns + rf_random_below(&swim->random, config->gossip_interval_ns);
     swim->push_pull_at_ns = now_ns + rf_random_below(&swim->random, config->push_pull_interval_ns);
@@ -209,6 +212,7 @@ void rf_swim_fini(struct rf_swim *swim)
     }
     rf_outbox_fini(&swim->out);
     rf_outbox_fini(&swim->up);
+    rf_swim_order_fini(&swim->order);
     free(swim->suspects);
     free(swim->relays);
     *swim = (struct rf_swim){0};

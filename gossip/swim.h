@@ -66,6 +66,8 @@ struct rf_swim_config {
     uint64_t gossip_to_the_dead_ns;
     uint64_t dead_node_reclaim_ns; /* 0: a dead node's name is never given to another address */
     uint64_t late_bound_ns; /* an input that is later is our own lateness: swim_late.c; 0: never */
+    uint64_t wall_ns; /* the wall clock's time at the start, from 1970 on; nodes whose clocks agree
+                         take turns to probe each other; 0: unknown, turns are at random */
     uint32_t indirect_checks;
     uint32_t retransmit_mult;
     uint32_t suspicion_mult;
@@ -151,6 +153,17 @@ struct rf_swim_probe {
     uint64_t exchange_id; /* of the TCP ping; 0: none */
 };
 
+/* Whose turn it is to be probed: swim_order.c. */
+struct rf_swim_order {
+    struct rf_swim_place *places; /* those alive or suspect in the order of the circle; private */
+    size_t count;
+    size_t capacity;
+    size_t self_index;
+    uint64_t version;         /* of the node table that it was made from */
+    uint64_t clock_offset_ns; /* from our time to the wall clock, modulo 2^64 */
+    uint64_t round;           /* in which nodes were forgotten last */
+};
+
 /* A ping that we sent on behalf of another node. */
 struct rf_swim_relay {
     uint32_t seq_no;           /* ours */
@@ -199,7 +212,7 @@ struct rf_swim {
     uint64_t catch_up_at_ns; /* the next push/pull of the series; UINT64_MAX: there is none */
     uint32_t catch_up_step;  /* push/pulls of the series so far */
     uint64_t seen_ns;        /* of the last input */
-    size_t probe_index;      /* of the next node in the list */
+    struct rf_swim_order order;
     struct rf_swim_probe probe;
     struct rf_node **suspects; /* a heap: the earliest deadline first */
     size_t suspects_count;

@@ -36,6 +36,8 @@ void rf_swim_queue(struct rf_swim *swim, struct rf_slice name, const struct rf_m
 /* swim_probe.c: rule 11 */
 void rf_swim_probe_tick(struct rf_swim *swim, uint64_t now_ns);
 uint64_t rf_swim_probe_deadline_ns(const struct rf_swim *swim);
+struct rf_node *rf_swim_order_target(struct rf_swim *swim, uint64_t now_ns); /* NULL: nobody */
+void rf_swim_order_fini(struct rf_swim_order *order);
 void rf_swim_on_ping(struct rf_swim *swim, const struct rf_address *from,
                      const struct rf_ping *ping);
 void rf_swim_on_indirect_ping(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,

@@ -19,32 +19,6 @@ static struct rf_ping make_ping(const struct rf_swim *swim, uint32_t seq_no, str
 
 /* ---- our probe ---- */
 
-static bool is_probed(const struct rf_swim *swim, const struct rf_node *node)
-{
-    return node != swim->self && (node->state == RF_NODE_ALIVE || node->state == RF_NODE_SUSPECT);
-}
-
-/* The next node in the list; NULL: nobody is there to be probed. */
-static struct rf_node *next_target(struct rf_swim *swim, uint64_t now_ns)
-{
-    size_t skips_max = swim->nodes.count;
-    for (size_t skips = 0; skips <= skips_max;) {
-        if (swim->probe_index >= swim->nodes.count) {
-            rf_swim_purge(swim, now_ns);
-            rf_node_table_shuffle(&swim->nodes, &swim->random);
-            swim->probe_index = 0;
-            skips++; /* as in the reference, starting over counts */
-            continue;
-        }
-        struct rf_node *node = swim->nodes.list[swim->probe_index++];
-        if (is_probed(swim, node)) {
-            return node;
-        }
-        skips++;
-    }
-    return NULL;
-}
-
 /* Steps 1 and 2. */
 static void probe_start(struct rf_swim *swim, uint64_t now_ns, struct rf_node *node)
 {
@@ -227,7 +201,7 @@ void rf_swim_probe_tick(struct rf_swim *swim, uint64_t now_ns)
     }
     if (swim->probe_at_ns <= now_ns) {
         swim->probe_at_ns = now_ns + swim->config.probe_interval_ns;
-        struct rf_node *target = swim->probe.is_active ? NULL : next_target(swim, now_ns);
+        struct rf_node *target = swim->probe.is_active ? NULL : rf_swim_order_target(swim, now_ns);
         if (target != NULL) {
             probe_start(swim, now_ns, target);
         }

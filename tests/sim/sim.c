@@ -21,6 +21,8 @@ enum {
     READ_IN_A_ROW = 64,      /* datagrams that the driver reads before it looks at the time */
 };
 
+#define WALL_START_NS (UINT64_C(1800000000) * RF_SIM_S)
+
 void rf_sim_trace(struct rf_sim *sim, uint64_t word)
 {
     sim->trace = (sim->trace ^ word) * UINT64_C(0x9e3779b97f4a7c15);
@@ -124,6 +126,7 @@ void rf_sim_init(struct rf_sim *sim, uint64_t seed)
                            .random = {.state = seed},
                            .now_ns = RF_SIM_S,
                            .start_ns = RF_SIM_S,
+                           .clock_error_ns = 10 * RF_SIM_MS,
                            .checks_beliefs = true};
     rf_serf_config_init(&sim->config, RF_SWIM_LAN);
     rf_sim_heal(sim);
@@ -201,6 +204,8 @@ void rf_sim_start_node(struct rf_sim *sim, size_t index, const char *name)
     config.swim.address = node->address;
     config.swim.meta = meta;
     config.swim.meta_size = default_meta(node, meta);
+    config.swim.wall_ns = WALL_START_NS + sim->now_ns - sim->clock_error_ns +
+                          rf_random_below(&sim->random, 2 * sim->clock_error_ns + 1);
     struct rf_error err = {0};
     int code = rf_serf_new(&config, rf_random_next(&sim->random), rf_sim_local_ns(sim, node),
                            &node->serf, &err);

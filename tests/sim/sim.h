@@ -111,6 +111,7 @@ struct rf_sim {
     uint64_t events;              /* handled */
     struct rf_sim_link network;   /* every link that has no setting of its own */
     struct rf_serf_config config; /* of nodes started from now on, but for name, address, meta */
+    uint64_t clock_error_ns;      /* wall clocks are off by up to so much, each way */
     bool checks_beliefs;          /* off: saves 8 bytes for each pair of nodes */
     rf_sim_member_function *on_member; /* NULL: none */
     void *on_member_context;
