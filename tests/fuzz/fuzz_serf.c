@@ -11,6 +11,7 @@
 #include "core/assert.h"
 #include "gossip/packet.h"
 #include "gossip/serf_private.h"
+#include "tests/support/go_peer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,6 +25,7 @@ struct fuzz {
     struct rf_serf *serfs[MACHINES];
     uint64_t now_ns;
     uint64_t exchange_id; /* last one that was asked for */
+    struct go_peer_view view;
 };
 
 static uint64_t take(struct fuzz *fuzz, size_t count)
@@ -157,6 +159,9 @@ static void stream(struct fuzz *fuzz, struct rf_slice bytes, bool is_reply)
         }
         RF_ASSERT(sizes[0] == sizes[1]);
         RF_ASSERT(sizes[0] == 0 || memcmp(replies[0], replies[1], sizes[0]) == 0);
+        if (sizes[0] > 0) {
+            go_peer_must_survive_stream(&fuzz->view, replies[0], sizes[0]);
+        }
     }
     rf_stream_parser_fini(&parser);
 }
@@ -270,7 +275,11 @@ static void drain(struct fuzz *fuzz)
         RF_ASSERT(rf_address_equal(&outputs[0].address, &outputs[1].address));
         RF_ASSERT(rf_slice_equal(rf_slice(outputs[0].bytes, outputs[0].bytes_size),
                                  rf_slice(outputs[1].bytes, outputs[1].bytes_size)));
+        if (outputs[0].type == RF_OUTPUT_PACKET) {
+            go_peer_must_survive_packet(&fuzz->view, outputs[0].bytes, outputs[0].bytes_size);
+        }
         if (outputs[0].type == RF_OUTPUT_EXCHANGE) {
+            go_peer_must_survive_stream(&fuzz->view, outputs[0].bytes, outputs[0].bytes_size);
             fuzz->exchange_id = outputs[0].exchange_id;
         }
     }

@@ -9,6 +9,7 @@
 
 #include "core/assert.h"
 #include "gossip/swim.h"
+#include "tests/support/go_peer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -103,10 +104,15 @@ static struct rf_message take_message(struct input *input)
     return message;
 }
 
-static void drain(struct rf_swim *swim)
+static void drain(struct rf_swim *swim, struct go_peer_view *view)
 {
     struct rf_output output;
     while (rf_outbox_next(&swim->out, &output)) {
+        if (output.type == RF_OUTPUT_PACKET) {
+            go_peer_must_survive_packet(view, output.bytes, output.bytes_size);
+        } else if (output.type == RF_OUTPUT_EXCHANGE) {
+            go_peer_must_survive_stream(view, output.bytes, output.bytes_size);
+        }
         RF_ASSERT(output.type != RF_OUTPUT_PACKET || output.bytes_size > 0);
         RF_ASSERT(output.bytes_size <= swim->config.packet_size + 7);
     }
@@ -157,12 +163,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.queue_max = 6;
     uint64_t now_ns = 1;
     static struct rf_swim swim;
+    struct go_peer_view view = {0};
     int code = rf_swim_init(&swim, &config, take(&input, 2), now_ns, NULL);
     RF_ASSERT(code == 0);
     while (input.size > 0) {
         uint32_t incarnation = swim.incarnation;
         one_event(&swim, &input, &now_ns);
-        drain(&swim);
+        drain(&swim, &view);
         rf_swim_check(&swim);
         RF_ASSERT(swim.incarnation >= incarnation);
     }

@@ -13,6 +13,7 @@
 #include "gossip/keyring.h"
 #include "gossip/tags.h"
 #include "tests/sim/sim_private.h"
+#include "tests/support/go_peer.h"
 
 enum {
     NODES_MIN = 16,
@@ -68,9 +69,11 @@ static void on_output(struct rf_sim *sim, uint32_t index, const struct rf_output
     trace_bytes(sim, (const uint8_t *)output->name, output->name_size);
     switch (output->type) {
     case RF_OUTPUT_PACKET:
+        RF_DEBUG_CHECK(go_peer_must_survive_packet(NULL, output->bytes, output->bytes_size));
         rf_sim_send_packet(sim, index, output);
         break;
     case RF_OUTPUT_EXCHANGE:
+        RF_DEBUG_CHECK(go_peer_must_survive_stream(NULL, output->bytes, output->bytes_size));
         rf_sim_open_exchange(sim, index, output);
         break;
     case RF_OUTPUT_MEMBER:
@@ -434,6 +437,9 @@ static void on_connect(struct rf_sim *sim, uint32_t index, const struct rf_sim_p
     bool has_reply =
         rf_serf_accept(node->serf, rf_sim_local_ns(sim, node), &sim->nodes[packet->from].address,
                        message, &reply, &reply_size);
+    if (has_reply) {
+        RF_DEBUG_CHECK(go_peer_must_survive_stream(NULL, reply, reply_size));
+    }
     bool is_merge = message->type == RF_MESSAGE_PUSH_PULL;
     rf_stream_parser_fini(&parser);
     rf_sim_send_reply(sim, index, packet, has_reply ? 0 : -ECONNRESET, reply, reply_size);
