@@ -486,6 +486,8 @@ void rf_serf_get_stats(const struct rf_serf *serf, struct rf_serf_stats *ret_sta
     ret_stats->intent_queue_depth = serf->swim.user_queues[RF_QUEUE_INTENTS].count;
     ret_stats->query_queue_depth = serf->swim.user_queues[RF_QUEUE_QUERIES].count;
     ret_stats->event_queue_depth = serf->swim.user_queues[RF_QUEUE_EVENTS].count;
+    ret_stats->event_bytes = serf->event_bytes;
+    ret_stats->queries_kept = rf_serf_queries_kept(serf);
     ret_stats->member_time = serf->member_time;
     ret_stats->event_time = serf->event_time;
     ret_stats->query_time = serf->query_time;

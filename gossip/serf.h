@@ -262,6 +262,8 @@ size_t rf_serf_alive_count(const struct rf_serf *serf);   /* alive or leaving, t
     X(intent_queue_depth, "messages", "now: intents waiting to be gossiped")              \
     X(query_queue_depth, "messages", "now: queries waiting to be gossiped")               \
     X(event_queue_depth, "messages", "now: user events waiting to be gossiped")           \
+    X(event_bytes, "bytes", "now: recent user events kept for push/pulls and repeats")    \
+    X(queries_kept, "queries", "now: recent queries kept to know repeats")                \
     X(member_time, "ticks", "now: Lamport clock of member states")                        \
     X(event_time, "ticks", "now: Lamport clock of user events")                           \
     X(query_time, "ticks", "now: Lamport clock of queries")

@@ -147,6 +147,15 @@ static bool ids_reserve(struct rf_query_slot *slot)
     return true;
 }
 
+size_t rf_serf_queries_kept(const struct rf_serf *serf)
+{
+    size_t count = 0;
+    for (size_t i = 0; serf->query_slots != NULL && i < RF_SERF_EVENT_SLOTS; i++) {
+        count += serf->query_slots[i].count;
+    }
+    return count;
+}
+
 bool rf_serf_query_new(struct rf_serf *serf, uint64_t ltime, uint32_t id)
 {
     if (rf_ltime_is_absurd(serf->query_time, ltime)) {

@@ -185,6 +185,7 @@ void rf_serf_forget_step(struct rf_serf *serf);
 /* serf_events.c; both return whether the message is new and to be handled. */
 bool rf_serf_event_new(struct rf_serf *serf, uint64_t ltime, struct rf_slice name,
                        struct rf_slice payload);
+size_t rf_serf_queries_kept(const struct rf_serf *serf);
 bool rf_serf_query_new(struct rf_serf *serf, uint64_t ltime, uint32_t id);
 void rf_serf_events_fini(struct rf_serf *serf);
 void rf_serf_events_check(const struct rf_serf *serf);

@@ -373,6 +373,8 @@ void rf_swim_get_stats(const struct rf_swim *swim, struct rf_swim_stats *ret_sta
     ret_stats->nodes = swim->nodes.count;
     ret_stats->nodes_alive = swim->nodes.state_counts[RF_NODE_ALIVE];
     ret_stats->nodes_suspect = swim->nodes.state_counts[RF_NODE_SUSPECT];
+    ret_stats->relays = swim->relays_count;
+    ret_stats->exchanges = swim->exchanges_count;
     ret_stats->queue_depth = swim->queue.count;
     ret_stats->awareness_score = swim->awareness;
 }

@@ -126,6 +126,8 @@ void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile pro
     X(nodes, "nodes", "now: nodes in the table, this one included")                             \
     X(nodes_alive, "nodes", "now: of these alive")                                              \
     X(nodes_suspect, "nodes", "now: of these suspect")                                          \
+    X(relays, "pings", "now: pings on behalf of others that are not answered yet")              \
+    X(exchanges, "exchanges", "now: streams of our own in flight")                              \
     X(queue_depth, "messages", "now: messages about nodes waiting to be gossiped")              \
     X(awareness_score, "points", "now: 0 healthy .. 7; probes get slower by this factor")
 

@@ -93,7 +93,9 @@ size_t rf_info_reply_encode(uint8_t *out, size_t out_size, uint32_t request_id,
     add_u64(&rows, "workers", source->workers_count);
     add_u64(&rows, "connections_max", source->connections_max);
     add_u64(&rows, "uptime_ms", (now_ns - source->started_ns) / 1000000);
-    add_others(&rows, &source->others);
+    for (int i = 0; i < RF_SERVER_VIEWS_MAX; i++) {
+        add_others(&rows, &source->others[i]);
+    }
     add_counters(&rows, source);
     add_latency(&rows, source);
     return rows.code == 0 ? rf_wire_list_end(&rows.list, false) : 0;

@@ -11,12 +11,13 @@
 #include "core/histogram.h"
 #include "core/server_counters.h"
 #include "core/wire.h"
+#include "net/server.h"
 
 enum {
     /* A frame with every row at its longest: texts are cut at RF_INFO_TEXT_SIZE_MAX. */
-    RF_INFO_REPLY_SIZE_MAX = 16 * 1024,
+    RF_INFO_REPLY_SIZE_MAX = 24 * 1024,
     RF_INFO_TEXT_SIZE_MAX = 512, /* a reason or a node's id; both are shorter in practice */
-    RF_INFO_OTHERS_MAX = 64,     /* counters of others: room for twice what there is */
+    RF_INFO_OTHERS_MAX = 256,    /* counters of others: room for twice what there is */
 };
 
 /* Facts that do not change while a server runs. Borrowed strings. */
@@ -28,9 +29,9 @@ struct rf_info_source {
     uint64_t started_ns;
     uint64_t connections_max;
     unsigned workers_count;
-    const struct rf_server_counters *const *counters; /* one for each worker */
-    const struct rf_histogram *const *latencies;      /* likewise: of requests, in the server */
-    struct rf_counters_view others; /* of the rest of the program, RF_INFO_OTHERS_MAX at most */
+    const struct rf_server_counters *const *counters;    /* one for each worker */
+    const struct rf_histogram *const *latencies;         /* likewise: of requests, in the server */
+    struct rf_counters_view others[RF_SERVER_VIEWS_MAX]; /* of the rest of the program */
 };
 
 /*

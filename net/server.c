@@ -195,7 +195,7 @@ static int reserve(struct rf_server *server, const struct rf_server_config *conf
 }
 
 static void set_info(struct rf_server *server, uint32_t connections_max,
-                     const struct rf_counters_view *others)
+                     const struct rf_counters_view others[RF_SERVER_VIEWS_MAX])
 {
     server->info = (struct rf_info_source){
         .program_version = server->version,
@@ -207,9 +207,13 @@ static void set_info(struct rf_server *server, uint32_t connections_max,
         .workers_count = server->workers_count,
         .counters = server->counters,
         .latencies = server->latencies,
-        .others = *others,
     };
-    RF_ASSERT(others->count <= RF_INFO_OTHERS_MAX);
+    size_t count = 0;
+    for (int i = 0; i < RF_SERVER_VIEWS_MAX; i++) {
+        server->info.others[i] = others[i];
+        count += others[i].count;
+    }
+    RF_ASSERT(count <= RF_INFO_OTHERS_MAX);
 }
 
 static uint32_t or_default(uint32_t value, uint32_t default_value)
@@ -241,7 +245,7 @@ static int start_workers(struct rf_server *server, const struct rf_server_config
         .idle_timeout_ms = config->idle_timeout_ms,
         .buffers_size_max = buffers_size_max,
     };
-    set_info(server, worker_config.connections_max, &config->counters);
+    set_info(server, worker_config.connections_max, config->counters);
     for (unsigned i = 0; i < server->workers_count; i++) {
         worker_config.index = i;
         worker_config.listener_fd = server->listener_fds[i];

@@ -57,6 +57,8 @@ enum rf_io {
 const char *rf_io_name(enum rf_io io);
 RF_NODISCARD int rf_io_parse(const char *name, enum rf_io *ret_io, struct rf_error *err);
 
+enum { RF_SERVER_VIEWS_MAX = 4 }; /* tables of what the rest of the program counts */
+
 struct rf_server_config {
     const char *addr; /* "HOST:PORT"; an empty host is every address; port 0: any free one */
     enum rf_io io;
@@ -76,9 +78,9 @@ struct rf_server_config {
 
     const char *version; /* of the program, for `info`: "0.1.0" */
     const char *node_id; /* of this node, for `info` */
-    /* What the rest of the program counts, for `info`: RF_INFO_OTHERS_MAX at most, with names of at
-     * most 32 bytes. The counters and the table outlive the server. */
-    struct rf_counters_view counters;
+    /* What the rest of the program counts, for `info`: RF_INFO_OTHERS_MAX at most all told, with
+     * names of at most 32 bytes. The counters and the tables outlive the server. */
+    struct rf_counters_view counters[RF_SERVER_VIEWS_MAX];
 
     unsigned io_features_off;  /* for tests: enum rf_engine_feature bits to take for missing */
     unsigned io_buffers_count; /* for tests: of each io_uring worker, a power of two; 0: enough */

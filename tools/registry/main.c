@@ -78,7 +78,8 @@ static int start_server(struct registry *registry, struct rf_error *err)
         .log = log,
         .version = RF_VERSION,
         .node_id = config->id,
-        .counters = rf_publisher_thread_counters(registry->publisher),
+        .counters = {rf_publisher_thread_counters(registry->publisher),
+                     rf_publisher_thread_gossip_counters(registry->publisher)},
     };
     int ret = rf_server_start(&server_config, &registry->server, err);
     if (ret < 0) {

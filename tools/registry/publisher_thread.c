@@ -9,15 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/assert.h"
 #include "core/catalog.h"
+#include "tools/registry/gossip_metrics.h"
 #include "tools/registry/intake.h"
 
 enum {
     RECLAIM_INTERVAL_MS = 5,  /* readers leave their sections within microseconds */
     RETRY_INTERVAL_MS = 1000, /* memory was short */
+    METRICS_INTERVAL_MS = 1000,
 
     /* A publication follows after so many events at the latest, however fast more arrive: as many
      * as gossip queues. */
@@ -27,6 +30,8 @@ enum {
 struct rf_publisher_thread {
     struct rf_publisher publisher;
     struct rf_intake intake;
+    struct rf_gossip_metrics metrics;
+    uint64_t metrics_at_ns;   /* when they are copied again */
     struct rf_gossip *gossip; /* borrowed; NULL: not running */
     pthread_t thread;
     int stop_fd;
@@ -89,12 +94,24 @@ static void publish_catalog(struct rf_publisher_thread *thread)
     thread->is_retired = true;
 }
 
+static void copy_metrics(struct rf_publisher_thread *thread)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    if (now_ns >= thread->metrics_at_ns) {
+        thread->metrics_at_ns = now_ns + METRICS_INTERVAL_MS * UINT64_C(1000000);
+        rf_gossip_metrics_copy(&thread->metrics, thread->gossip);
+    }
+}
+
 static int poll_timeout_ms(const struct rf_publisher_thread *thread)
 {
     if (thread->is_retired) {
         return RECLAIM_INTERVAL_MS;
     }
-    return thread->is_incomplete || thread->is_commit_wanted ? RETRY_INTERVAL_MS : -1;
+    return thread->is_incomplete || thread->is_commit_wanted ? RETRY_INTERVAL_MS
+                                                             : METRICS_INTERVAL_MS;
 }
 
 static void *run(void *context)
@@ -111,6 +128,7 @@ static void *run(void *context)
             return NULL;
         }
         take_events(thread);
+        copy_metrics(thread);
         if (thread->is_incomplete) {
             take_whole_list(thread);
         }
@@ -131,6 +149,7 @@ int rf_publisher_thread_new(enum rf_placement placement, const struct rf_log *lo
     }
     memset(thread, 0, sizeof(*thread));
     thread->intake.log = *log;
+    rf_gossip_metrics_init(&thread->metrics);
     struct rf_catalog *first = NULL;
     int ret;
     thread->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -165,6 +184,12 @@ struct rf_counters_view rf_publisher_thread_counters(const struct rf_publisher_t
     return (struct rf_counters_view){.info = rf_intake_counters_info,
                                      .counters = &thread->intake.counters,
                                      .count = RF_INTAKE_COUNTERS_COUNT};
+}
+
+struct rf_counters_view
+rf_publisher_thread_gossip_counters(const struct rf_publisher_thread *thread)
+{
+    return rf_gossip_metrics_view(&thread->metrics);
 }
 
 struct rf_publisher *rf_publisher_thread_publisher(struct rf_publisher_thread *thread)

@@ -39,6 +39,11 @@ struct rf_publisher *rf_publisher_thread_publisher(struct rf_publisher_thread *t
 /* What it counts of members. Threads: any. Lifetime: the thread's. */
 struct rf_counters_view rf_publisher_thread_counters(const struct rf_publisher_thread *thread);
 
+/* What the gossip thread and its machines count, as of at most a second ago; zeros before the
+ * start. Threads: any. Lifetime: the thread's. */
+struct rf_counters_view
+rf_publisher_thread_gossip_counters(const struct rf_publisher_thread *thread);
+
 /*
  * Starts to consume the events of `gossip`, which must outlive it and have a consumer.
  * Errors: -EAGAIN no more threads.
