@@ -232,8 +232,96 @@ SCENARIO(a_stream_that_is_sent_again_is_closed)
     node_kill(&a);
 }
 
-int main(void)
+/* ---- the end of 32 and of 64 bits ---- */
+
+static void forge(const struct node *node, const struct rf_message *message)
 {
+    uint8_t bytes[512];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    assert_true(rf_message_encode(message, &packer) > 0);
+    int fd = stranger_from(node, SOCK_DGRAM, 0);
+    assert_int_equal(send(fd, bytes, packer.size, 0), packer.size);
+    close(fd);
+}
+
+static void forge_serf(const struct node *node, const struct rf_serf_message *message)
+{
+    uint8_t bytes[512];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    rf_pack_byte(&packer, RF_MESSAGE_USER);
+    assert_true(rf_serf_message_encode(message, &packer) > 0);
+    int fd = stranger_from(node, SOCK_DGRAM, 0);
+    assert_int_equal(send(fd, bytes, packer.size, 0), packer.size);
+    close(fd);
+}
+
+/* Everything that could be said of "b" with a number that nothing is above. */
+static void forge_ends(const struct node *node, const struct rf_address *address_of_b)
+{
+    struct rf_slice b = rf_slice_text("b");
+    struct rf_message alive = {
+        .type = RF_MESSAGE_ALIVE,
+        .alive = {.incarnation = UINT32_MAX, .node = b, .address = *address_of_b}};
+    memcpy(alive.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
+    forge(node, &alive);
+    struct rf_message suspect = {.type = RF_MESSAGE_SUSPECT,
+                                 .suspect = {UINT32_MAX, b, rf_slice_text("x")}};
+    forge(node, &suspect);
+    struct rf_message dead = {.type = RF_MESSAGE_DEAD, .dead = {UINT32_MAX, b, rf_slice_text("x")}};
+    forge(node, &dead);
+    dead.dead.from = b; /* as if it had left */
+    forge(node, &dead);
+    struct rf_serf_message leave = {.type = RF_SERF_LEAVE,
+                                    .leave = {.ltime = UINT64_MAX, .node = b}};
+    forge_serf(node, &leave);
+    struct rf_serf_message join = {.type = RF_SERF_JOIN, .join = {.ltime = UINT64_MAX, .node = b}};
+    forge_serf(node, &join);
+    struct rf_serf_message event = {
+        .type = RF_SERF_USER_EVENT,
+        .user_event = {.ltime = UINT64_MAX, .name = rf_slice_text("deploy")}};
+    forge_serf(node, &event);
+}
+
+SCENARIO(numbers_at_their_end_freeze_nobody_out_at_a_real_agent)
+{
+    struct rf_gossip_config *config = node_config("a");
+    config->profile = RF_GOSSIP_LAN;
+    struct node a = node_start(config);
+    config = node_config("b");
+    config->profile = RF_GOSSIP_LAN;
+    const char *seed = a.address;
+    config->seeds = &seed;
+    config->seeds_count = 1;
+    struct node b = node_start(config);
+    char join[96];
+    snprintf(join, sizeof(join), "-join=%s", a.address);
+    struct agent agent = agent_start("agent", ARGUMENTS(join));
+    assert_within_ms(10000, agent_members_count(&agent, "alive") == 3);
+    assert_within_ms(10000, node_status(&a).alive_count == 3 && node_status(&b).alive_count == 3);
+    forge_ends(&a, rf_gossip_bound(b.gossip));
+    forge_ends(&b, rf_gossip_bound(b.gossip)); /* and to itself */
+    sleep_ms(3000);                            /* what was taken would have been gossiped */
+    assert_int_equal(agent_members_count(&agent, "alive"), 3);
+    assert_true(node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_int_equal(log_count("agent", "EventMemberFailed"), 0);
+    struct rf_serf_stats stats = {0};
+    assert_int_equal(rf_gossip_get_serf_stats(a.gossip, &stats), 0);
+    assert_true(stats.swim.dropped_absurd >= 4 && stats.serf_dropped_absurd >= 3);
+    assert_true(stats.member_time < 1000 && stats.event_time < 1000);
+    /* It is still heard: its news is newer than what was forged. */
+    const struct rf_gossip_tag tags[] = {{"group", "after"}};
+    assert_int_equal(rf_gossip_set_tags(b.gossip, tags, 1, NULL), 0);
+    assert_within_ms(10000, agent_sees_tag(&agent, "b", "group", "after"));
+    node_leave(&b);
+    assert_within_ms(10000, agent_sees(&agent, "b", "left"));
+    node_kill(&a);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest among_agents[] = {
+        scenario_test(numbers_at_their_end_freeze_nobody_out_at_a_real_agent),
+    };
     const struct CMUnitTest tests[] = {
         scenario_test(one_address_cannot_take_every_place_for_streams),
         scenario_test(one_address_cannot_hold_all_memory_for_streams),
@@ -241,5 +329,9 @@ int main(void)
         scenario_test(a_packet_that_is_sent_again_is_dropped),
         scenario_test(a_stream_that_is_sent_again_is_closed),
     };
+    if (argc > 1 && strcmp(argv[1], "agents") == 0) {
+        fixture_need_serf();
+        return cmocka_run_group_tests(among_agents, NULL, NULL);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
