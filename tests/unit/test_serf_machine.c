@@ -533,6 +533,27 @@ static void members_that_failed_are_reaped_after_a_day(void **state)
     assert_int_equal(serf->stats.reaped, 1);
 }
 
+static void tombstones_are_reaped_after_a_day(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_alive("b", 1);
+    hear_intent(true, "a", 7);
+    hear_dead("a", "a");
+    assert_int_equal(status("a"), RF_SERF_LEFT);
+    now_ns += 86400 * S;
+    rf_serf_tick(serf, now_ns);
+    assert_int_equal(status("a"), RF_SERF_LEFT);
+    hear_alive("b", 2); /* who is alone forgets nobody */
+    now_ns += 16 * S;
+    rf_serf_tick(serf, now_ns);
+    assert_int_equal(status("a"), RF_SERF_NONE);
+    struct rf_serf_stats stats;
+    rf_serf_get_stats(serf, &stats);
+    assert_int_equal(stats.members_left, 0);
+    assert_int_equal(stats.reaped, 1);
+}
+
 static void failed_members_are_called_again(void **state)
 {
     (void)state;
@@ -635,6 +656,7 @@ int main(void)
         CASE(conflict_queries_are_answered_with_the_member),
         CASE(a_relay_is_sent_on_to_its_destination),
         CASE(members_that_failed_are_reaped_after_a_day),
+        CASE(tombstones_are_reaped_after_a_day),
         CASE(failed_members_are_called_again),
         CASE(what_a_peer_says_makes_no_line_of_its_own),
         CASE(nobody_answering_a_contest_means_that_our_name_is_lost),
