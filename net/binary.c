@@ -296,8 +296,9 @@ static size_t hash_keys(enum rf_placement placement, struct rf_wire_cursor *keys
     return count;
 }
 
-/* Keys that are not as they must be: their decoder says how. */
-static enum answer refuse_keys(struct run *run, const struct request *request)
+/* A request that is not as it must be: its decoder says how. Texts are for here alone, as room for
+ * one costs more to clear than some keys to answer. */
+static enum answer refuse_match_many(struct run *run, const struct request *request)
 {
     struct rf_wire_match_many_request many;
     struct rf_error err = {0};
@@ -311,31 +312,29 @@ static enum answer refuse_keys(struct run *run, const struct request *request)
  * malformed, what was written for those before it is not kept. */
 static enum answer answer_match_many(struct run *run, const struct request *request)
 {
+    const uint8_t *payload = request->payload;
+    const size_t payload_size = request->header.payload_size;
     struct rf_wire_match_many_request many;
-    struct rf_error err = {0};
-    int code =
-        rf_wire_match_many_head_decode(request->payload, request->header.payload_size, &many, &err);
-    if (code < 0) {
-        return reply_refused(run, &request->header, code, &err);
+    if (rf_wire_match_many_head_decode(payload, payload_size, &many, NULL) < 0) {
+        return refuse_match_many(run, request);
     }
     const struct rf_group *group = find_group(run, many.group);
     if (!has_ring(group)) {
-        code = rf_wire_match_many_request_decode(request->payload, request->header.payload_size,
-                                                 &many, &err);
-        return code < 0 ? reply_refused(run, &request->header, code, &err)
-                        : reply_not_found(run, &request->header, group);
+        return rf_wire_match_many_request_decode(payload, payload_size, &many, NULL) < 0
+                   ? refuse_match_many(run, request)
+                   : reply_not_found(run, &request->header, group);
     }
     const enum rf_placement placement = run->context->catalog->placement;
     struct rf_wire_list list;
-    code = rf_wire_owners_reply_begin(&list, out_at(run), out_room(run), RF_WIRE_MATCH_MANY,
-                                      request->header.request_id, group->version);
-    bool has_room = code == 0;
+    bool has_room =
+        rf_wire_owners_reply_begin(&list, out_at(run), out_room(run), RF_WIRE_MATCH_MANY,
+                                   request->header.request_id, group->version) == 0;
     while (many.keys.left > 0) {
         uint64_t hashes[KEYS_AT_ONCE];
         uint16_t slots[KEYS_AT_ONCE];
         size_t count = hash_keys(placement, &many.keys, many.keys_end, hashes);
         if (count == 0) {
-            return refuse_keys(run, request);
+            return refuse_match_many(run, request);
         }
         if (has_room) {
             rf_ring_owner_batch(group->ring, hashes, count, slots);
@@ -343,7 +342,7 @@ static enum answer answer_match_many(struct run *run, const struct request *requ
         }
     }
     if (many.keys.at != many.keys_end) {
-        return refuse_keys(run, request);
+        return refuse_match_many(run, request);
     }
     size_t need = RF_WIRE_OWNERS_REPLY_SIZE_MAX(many.count);
     if (!has_room) {
@@ -571,6 +570,15 @@ static enum answer answer_one(struct run *run, const struct request *request)
     return answer;
 }
 
+/* Whatever the reason, where the next frame begins is not to be trusted. */
+static enum answer refuse_header(struct run *run, const struct rf_wire_header *header)
+{
+    struct rf_error err = {0};
+    int code = rf_wire_request_header_check(header, &err);
+    enum answer answer = reply_refused(run, header, code, &err);
+    return answer == ANSWERED ? CLOSE : answer;
+}
+
 /* Answers until the input is used up, the output is full, or the connection is to end. */
 static enum rf_binary_status answer_all(struct run *run)
 {
@@ -582,12 +590,9 @@ static enum rf_binary_status answer_all(struct run *run)
         }
         const uint8_t *frame = run->in + run->consumed;
         struct request request = {rf_wire_header_load(frame), frame + RF_WIRE_HEADER_SIZE};
-        struct rf_error err = {0};
         enum answer answer;
-        int code = rf_wire_request_header_check(&request.header, &err);
-        if (code < 0) { /* whatever the reason, where the next frame begins is not to be trusted */
-            answer = reply_refused(run, &request.header, code, &err);
-            answer = answer == ANSWERED ? CLOSE : answer;
+        if (rf_wire_request_header_check(&request.header, NULL) < 0) {
+            answer = refuse_header(run, &request.header);
         } else if (left - RF_WIRE_HEADER_SIZE < request.header.payload_size) {
             run->need = RF_WIRE_HEADER_SIZE + request.header.payload_size;
             return RF_BINARY_MORE;
