@@ -10,7 +10,7 @@
 
 enum {
     INTENT_SIZE_MAX = 512, /* a name of 255 bytes and three fields */
-    LEFT_MARGIN = 64,      /* see intent_ltime */
+    LTIME_MARGIN = 64,     /* see intent_ltime */
 };
 
 static int check_target(const struct rf_serf *serf, struct rf_slice name, bool prune,
@@ -18,16 +18,18 @@ static int check_target(const struct rf_serf *serf, struct rf_slice name, bool p
 {
     char quoted[RF_QUOTE_SIZE];
     const struct rf_member_entry *member = rf_serf_member(serf, name);
-    if (member == NULL) {
-        return rf_error_set(err, RF_ENOTFOUND, "no member %s",
-                            rf_text_quote((const char *)name.data, quoted));
+    (void)rf_text_quote((const char *)name.data, quoted);
+    if (name.size == 0 || name.size > RF_GOSSIP_NAME_SIZE_MAX) {
+        return rf_error_set(err, RF_ENOTFOUND, "no member has a name of %zu bytes", name.size);
     }
-    (void)rf_text_quote(member->name, quoted);
+    if (member == NULL && !prune) {
+        return rf_error_set(err, RF_ENOTFOUND, "no member %s", quoted);
+    }
     if (rf_slice_equal(name, serf->swim.self->link.name)) {
         return rf_error_set(
             err, -EINVAL, "member %s is this node itself, which leaves when it is stopped", quoted);
     }
-    if (prune && member->status == RF_SERF_ALIVE) {
+    if (prune && member != NULL && member->status == RF_SERF_ALIVE) {
         return rf_error_set(err, -EINVAL,
                             "member %s is alive: pruned, it would be missing from every Serf "
                             "agent's list for as long as it lives; stop it first, or go without "
@@ -44,16 +46,15 @@ static int check_target(const struct rf_serf *serf, struct rf_slice name, bool p
 }
 
 /*
- * The clock, as in the reference; for a member that has left, later. Among Serf's own agents the
- * time of such a member grows by one with each push/pull (rule 20.2), and our clock hears of it
- * with our own push/pulls only: with the clock as it is, a prune would be ignored by all who are
- * ahead. They come to a few steps between two push/pulls of ours.
+ * Later than the clock, which is what the reference takes. Ours may lag behind: a join intent that
+ * gossip did not bring has a time that we have not seen, and the times of members that have left
+ * grow by one with each push/pull among Serf's own agents (rule 20.2). Whoever knows of such a time
+ * would ignore an intent with ours. Push/pulls keep the lag to a few steps.
  */
-static uint64_t intent_ltime(const struct rf_serf *serf, const struct rf_member_entry *member)
+static uint64_t intent_ltime(const struct rf_serf *serf)
 {
     uint64_t ltime = serf->member_time;
-    bool has_room = ltime <= UINT64_MAX - LEFT_MARGIN;
-    return member->status == RF_SERF_LEFT && has_room ? ltime + LEFT_MARGIN : ltime;
+    return ltime <= UINT64_MAX - LTIME_MARGIN ? ltime + LTIME_MARGIN : ltime;
 }
 
 int rf_serf_forget(struct rf_serf *serf, uint64_t now_ns, const char *name, bool prune,
@@ -65,7 +66,7 @@ int rf_serf_forget(struct rf_serf *serf, uint64_t now_ns, const char *name, bool
         return code;
     }
     rf_serf_begin(serf, now_ns);
-    uint64_t ltime = intent_ltime(serf, rf_serf_member(serf, target));
+    uint64_t ltime = intent_ltime(serf);
     rf_clock_witness(&serf->member_time, ltime);
     uint8_t bytes[INTENT_SIZE_MAX];
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
