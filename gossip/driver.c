@@ -180,6 +180,7 @@ static void output_do(struct rf_gossip *gossip, uint64_t now_ns, const struct rf
     case RF_OUTPUT_NODE_LEAVE:
     case RF_OUTPUT_NODE_UPDATE:
     case RF_OUTPUT_NODE_CONFLICT:
+    case RF_OUTPUT_NODE_ACK:
     case RF_OUTPUT_USER_MESSAGE:
     case RF_OUTPUT_SWIM_LEFT:
     case RF_OUTPUT_PUSH_PULL_OPEN:

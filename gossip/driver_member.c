@@ -13,6 +13,19 @@ enum {
     REFUTE_MS = 4000,
 };
 
+static int copy_name(const char *name, char ret_name[RF_GOSSIP_NAME_SIZE_MAX + 1],
+                     struct rf_error *err)
+{
+    size_t size = strlen(name);
+    if (size == 0 || size > RF_GOSSIP_NAME_SIZE_MAX) {
+        return rf_error_set(err, RF_ENOTFOUND, "no member has a name of %zu bytes", size);
+    }
+    memcpy(ret_name, name, size + 1);
+    return 0;
+}
+
+/* ---- forgetting ---- */
+
 struct forget_argument {
     char name[RF_GOSSIP_NAME_SIZE_MAX + 1];
     bool prune;
@@ -81,15 +94,48 @@ int rf_gossip_forget(struct rf_gossip *gossip, const char *name, bool prune,
                      struct rf_gossip_forgotten *ret_forgotten, struct rf_error *err)
 {
     struct forget_argument forget = {.prune = prune};
-    size_t size = strlen(name);
-    if (size == 0 || size > RF_GOSSIP_NAME_SIZE_MAX) {
-        return rf_error_set(err, RF_ENOTFOUND, "no member has a name of %zu bytes", size);
+    int code = copy_name(name, forget.name, err);
+    if (code < 0) {
+        return code;
     }
-    memcpy(forget.name, name, size + 1);
-    int code = rf_driver_call(gossip, forget_begin, &forget, sizeof(forget), err);
+    code = rf_driver_call(gossip, forget_begin, &forget, sizeof(forget), err);
     code = code < 0 ? code : forget_wait(gossip, &forget, err);
     if (code == 0) {
         *ret_forgotten = forget.forgotten;
+    }
+    return code;
+}
+
+/* ---- round-trip times ---- */
+
+struct rtt_argument {
+    char names[2][RF_GOSSIP_NAME_SIZE_MAX + 1];
+    bool has_second;
+    uint64_t rtt_ns;
+};
+
+static int rtt_look(struct rf_gossip *gossip, uint64_t now_ns, void *argument, struct rf_error *err)
+{
+    struct rtt_argument *rtt = argument;
+    (void)now_ns; /* nothing is changed */
+    return rf_serf_rtt(gossip->serf, rtt->names[0], rtt->has_second ? rtt->names[1] : NULL,
+                       &rtt->rtt_ns, err);
+}
+
+int rf_gossip_rtt(struct rf_gossip *gossip, const char *a, const char *b, uint64_t *ret_rtt_ns,
+                  struct rf_error *err)
+{
+    struct rtt_argument rtt = {.has_second = b != NULL};
+    const char *const names[2] = {a, b};
+    for (int i = 0; i < 2 && names[i] != NULL; i++) {
+        int code = copy_name(names[i], rtt.names[i], err);
+        if (code < 0) {
+            return code;
+        }
+    }
+    int code = rf_driver_call(gossip, rtt_look, &rtt, sizeof(rtt), err);
+    if (code == 0) {
+        *ret_rtt_ns = rtt.rtt_ns;
     }
     return code;
 }

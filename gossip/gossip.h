@@ -192,17 +192,27 @@ struct rf_gossip_forgotten {
 
 /*
  * Declares that a failed member has left, as serf's force-leave: left at once on every node, and
- * nobody tries to reach it any more. With `prune` it is forgotten at once.
+ * nobody tries to reach it any more. With `prune` it is forgotten at once; since gossip may miss a
+ * node, that may be said again of a member that is not known here any more.
  *
  * Returns 0 when the others have been told, which takes half a second in a small LAN cluster, and
  * a member that lives has had time to refute.
- * Errors: RF_ENOTFOUND no member of that name; -EINVAL it is this node, or alive and to be pruned;
- *         -ESHUTDOWN this node has left or is leaving; -EBUSY another is being forgotten;
+ * Errors: RF_ENOTFOUND no member of that name, without `prune`; -EINVAL it is this node, or alive
+ * and to be pruned; -ESHUTDOWN this node has left or is leaving; -EBUSY another is being forgotten;
  *         -ETIMEDOUT it is done here, but was not spread within the time that Serf gives it.
  * Threads: any. Blocks the caller for at most 15 s.
  */
 RF_NODISCARD int rf_gossip_forget(struct rf_gossip *gossip, const char *name, bool prune,
                                   struct rf_gossip_forgotten *ret_forgotten, struct rf_error *err);
+
+/*
+ * The round-trip time between two members as their network coordinates tell it (vivaldi.h), in ns;
+ * `b` NULL: between `a` and this node. The two need never have met.
+ * Errors: RF_ENOTFOUND no member of that name; -ENODATA it has not answered a probe of this node
+ *         with a coordinate yet; -ETIMEDOUT; -ENOMEM. Threads: any.
+ */
+RF_NODISCARD int rf_gossip_rtt(struct rf_gossip *gossip, const char *a, const char *b,
+                               uint64_t *ret_rtt_ns, struct rf_error *err);
 
 /* ---- status and counters ---- */
 

@@ -30,6 +30,7 @@ enum rf_output_type {
     RF_OUTPUT_NODE_LEAVE,
     RF_OUTPUT_NODE_UPDATE,
     RF_OUTPUT_NODE_CONFLICT,
+    RF_OUTPUT_NODE_ACK, /* to a probe, in time and direct: `rtt_ns`, `bytes`: the ack's payload */
     RF_OUTPUT_USER_MESSAGE,   /* `bytes`: the body of a user message, without its type byte */
     RF_OUTPUT_SWIM_LEFT,      /* the dead message about ourselves has been spread, or time is up */
     RF_OUTPUT_PUSH_PULL_OPEN, /* a push/pull is due with `address`: `exchange_id`, `join` */
@@ -71,7 +72,8 @@ struct rf_output {
     size_t name_size; /* without the NUL; a name may contain NUL bytes of its own */
     const char *text; /* for people; NULL: none */
     /* packet */
-    bool with_crc; /* put the CRC header before it (after compression) */
+    bool with_crc;   /* put the CRC header before it (after compression) */
+    uint64_t rtt_ns; /* ack */
     /* exchange, push/pull */
     uint64_t exchange_id;
     enum rf_exchange_expect expect;

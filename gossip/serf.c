@@ -74,6 +74,7 @@ int rf_serf_new(const struct rf_serf_config *config, uint64_t seed, uint64_t now
     serf->forget_until_ns = UINT64_MAX;
     serf->reap_at_ns = now_ns + config->reap_interval_ns;
     serf->reconnect_at_ns = now_ns + config->reconnect_interval_ns;
+    rf_serf_coordinates_init(serf);
     rf_name_table_init(&serf->members, rf_random_next(&serf->swim.random));
     rf_name_table_init(&serf->intents, rf_random_next(&serf->swim.random));
     rf_contacts_init(&serf->contacts, serf->intents.seed);
@@ -280,6 +281,9 @@ void rf_serf_drain(struct rf_serf *serf)
         case RF_OUTPUT_NODE_CONFLICT:
             rf_serf_on_conflict(serf, rf_slice(up.name, up.name_size), &up.address);
             break;
+        case RF_OUTPUT_NODE_ACK:
+            rf_serf_on_ack(serf, &up);
+            break;
         case RF_OUTPUT_USER_MESSAGE:
             rf_serf_on_user(serf, rf_slice(up.bytes, up.bytes_size));
             break;
@@ -479,6 +483,8 @@ void rf_serf_get_stats(const struct rf_serf *serf, struct rf_serf_stats *ret_sta
     *ret_stats = serf->stats;
     rf_swim_get_stats(&serf->swim, &ret_stats->swim);
     ret_stats->members = serf->members.count;
+    ret_stats->coordinate_updates = serf->vivaldi.updates_count;
+    ret_stats->coordinate_resets = serf->vivaldi.resets_count;
     ret_stats->members_failed = serf->status_counts[RF_SERF_FAILED];
     ret_stats->members_left = serf->status_counts[RF_SERF_LEFT];
     ret_stats->contacts = serf->contacts.count;

@@ -161,6 +161,16 @@ RF_NODISCARD int rf_serf_leave(struct rf_serf *serf, uint64_t now_ns, struct rf_
 RF_NODISCARD int rf_serf_set_meta(struct rf_serf *serf, uint64_t now_ns, const uint8_t *meta,
                                   size_t meta_size, struct rf_error *err);
 
+/* ---- network coordinates: vivaldi.h ---- */
+
+/*
+ * The round-trip time between two members as their coordinates tell it, in ns; `b` NULL: to this
+ * node. They need never have met: each must have answered a probe of this node once.
+ * Errors: RF_ENOTFOUND no such member; -ENODATA nothing was heard of its coordinate.
+ */
+RF_NODISCARD int rf_serf_rtt(const struct rf_serf *serf, const char *a, const char *b,
+                             uint64_t *ret_rtt_ns, struct rf_error *err);
+
 /* ---- over restarts: snapshot.h ---- */
 
 /*
@@ -191,10 +201,11 @@ size_t rf_serf_rejoin_count(const struct rf_serf *serf);
  * and nobody tries to reach it any more. With `prune` it is forgotten too. A member that leaves
  * just now is as left when it is gone. One that is alive refutes, and is alive again.
  *
- * The others are told by gossip; rf_serf_forget_state says how far that is.
- * Errors: RF_ENOTFOUND no such member; -EINVAL it is this node, or alive and to be pruned: Serf's
- *         own agents would erase it from their lists although it lives; -ESHUTDOWN we are leaving;
- *         -EBUSY another is being spread.
+ * The others are told by gossip; rf_serf_forget_state says how far that is. Gossip may miss one of
+ * them, so a member that is not known here any more may be pruned once more.
+ * Errors: RF_ENOTFOUND no such member, without `prune`; -EINVAL it is this node, or alive and to be
+ * pruned: Serf's own agents would erase it from their lists although it lives; -ESHUTDOWN we are
+ * leaving; -EBUSY another is being spread.
  */
 RF_NODISCARD int rf_serf_forget(struct rf_serf *serf, uint64_t now_ns, const char *name, bool prune,
                                 struct rf_error *err);
@@ -254,6 +265,9 @@ size_t rf_serf_alive_count(const struct rf_serf *serf);   /* alive or leaving, t
     X(reconnects, "exchanges", "reconnects to failed members tried")                      \
     X(reaped, "members", "members forgotten")                                             \
     X(forgets, "intents", "members declared to have left, by our operators")              \
+    X(coordinate_updates, "acks", "round trips that moved our network coordinate")        \
+    X(coordinate_resets, "events", "times that our network coordinate began anew")        \
+    X(coordinates_refused, "acks", "acks whose network coordinate cannot be one")         \
     X(members, "members", "now: members remembered, this one included")                   \
     X(members_failed, "members", "now: of these failed")                                  \
     X(members_left, "members", "now: of these left")                                      \

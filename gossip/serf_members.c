@@ -86,6 +86,7 @@ static bool take_node(struct rf_serf *serf, struct rf_member_entry *member,
 static void member_free(struct rf_member_entry *member)
 {
     free(member->meta);
+    free(member->peer);
     free(member);
 }
 

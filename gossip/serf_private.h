@@ -8,6 +8,7 @@
 #include "gossip/serf.h"
 #include "gossip/serf_message.h"
 #include "gossip/tags.h"
+#include "gossip/vivaldi.h"
 
 /*
  * Lamport times grow by one for each message, so honest ones stay far below 2^63. Above it only
@@ -29,8 +30,9 @@ struct rf_member_entry {
     uint8_t vsn[RF_VSN_SIZE];
     enum rf_serf_status status;
     uint64_t status_ltime;
-    uint64_t leave_ns;    /* when it left or failed; 0: neither */
-    uint64_t prune_at_ns; /* forget it then, unless it is alive again; UINT64_MAX: not */
+    uint64_t leave_ns;            /* when it left or failed; 0: neither */
+    uint64_t prune_at_ns;         /* forget it then, unless it is alive again; UINT64_MAX: not */
+    struct rf_vivaldi_peer *peer; /* its network coordinate; NULL: not heard of yet */
     char name[];
 };
 
@@ -115,6 +117,8 @@ struct rf_serf {
     uint64_t leave_at_ns;     /* end of the step; UINT64_MAX: none */
     uint64_t forget_until_ns; /* the intent is being spread; UINT64_MAX: none is */
     bool is_forget_late;      /* the last one was not spread in time */
+    struct rf_vivaldi vivaldi;
+    struct rf_random vivaldi_random; /* of its own: it does not move what else is drawn */
     uint64_t reap_at_ns;
     uint64_t reconnect_at_ns;
     uint64_t conflict_notice_ns; /* no notice about conflicts before */
@@ -178,6 +182,10 @@ bool rf_serf_is_alone(const struct rf_serf *serf); /* no other member is alive *
 void rf_serf_reconnect(struct rf_serf *serf);      /* 27.2 */
 void rf_serf_contacts_tick(struct rf_serf *serf);
 void rf_serf_contacts_check(const struct rf_serf *serf);
+
+/* serf_coordinate.c: 25 */
+void rf_serf_coordinates_init(struct rf_serf *serf);
+void rf_serf_on_ack(struct rf_serf *serf, const struct rf_output *ack);
 
 /* serf_forget.c: 26.2 */
 void rf_serf_forget_step(struct rf_serf *serf);

@@ -300,7 +300,7 @@ void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_addr
         break;
     case RF_MESSAGE_ACK:
         swim->stats.acks_received++;
-        rf_swim_on_ack(swim, &message.ack);
+        rf_swim_on_ack(swim, now_ns, &message.ack);
         break;
     case RF_MESSAGE_NACK:
         swim->stats.nacks_received++;

@@ -41,6 +41,7 @@ enum {
     RF_SWIM_OWN_NAME_SIZE_MAX = 128, /* what Go peers that validate names accept */
     RF_SWIM_USER_QUEUES = 3,         /* intents, queries, events of the machine above */
     RF_SWIM_USER_QUEUE_MAX = 4096,   /* serf's MaxQueueDepth */
+    RF_SWIM_ACK_PAYLOAD_MAX = 192,   /* serf's coordinate has 129 bytes */
 };
 
 enum rf_swim_profile {
@@ -198,9 +199,11 @@ struct rf_swim {
     struct rf_random random;
     struct rf_node_table nodes;
     struct rf_node *self;
-    uint32_t seq_no;      /* last one used */
-    uint32_t incarnation; /* last one used */
-    uint32_t awareness;   /* rule 13 */
+    uint32_t seq_no;                              /* last one used */
+    uint32_t incarnation;                         /* last one used */
+    uint32_t awareness;                           /* rule 13 */
+    uint8_t ack_payload[RF_SWIM_ACK_PAYLOAD_MAX]; /* what acks to members carry */
+    size_t ack_payload_size;
     bool is_leaving;
     uint64_t leave_deadline_ns; /* UINT64_MAX: not waiting */
     struct rf_broadcast_queue queue;
@@ -253,6 +256,9 @@ void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_addr
                      struct rf_slice message);
 void rf_swim_tick(struct rf_swim *swim, uint64_t now_ns);
 uint64_t rf_swim_deadline_ns(const struct rf_swim *swim);
+
+/* What acks to members carry from now on: at most RF_SWIM_ACK_PAYLOAD_MAX bytes; none at first. */
+void rf_swim_set_ack_payload(struct rf_swim *swim, struct rf_slice payload);
 
 /*
  * Sends a user message of its own, without piggyback. An address that came in a message is checked

@@ -37,10 +37,14 @@ void rf_swim_answer(struct rf_swim *swim, const struct rf_address *from,
         rf_swim_send(swim, to, message);
         return;
     }
+    struct rf_message bare = *message;
+    if (bare.type == RF_MESSAGE_ACK) {
+        bare.ack.payload = rf_slice(NULL, 0); /* where we are is for members, and has its size */
+    }
     size_t overhead = swim->config.packet_overhead;
     size_t size_max = swim->packet_left > overhead ? swim->packet_left - overhead : 0;
     size_t size = 0;
-    if (rf_swim_send_bounded(swim, to, message, size_max, &size)) {
+    if (rf_swim_send_bounded(swim, to, &bare, size_max, &size)) {
         RF_ASSERT(size + overhead <= swim->packet_left);
         swim->packet_left -= size + overhead;
     } else {

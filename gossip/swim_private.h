@@ -42,7 +42,7 @@ void rf_swim_on_ping(struct rf_swim *swim, const struct rf_address *from,
                      const struct rf_ping *ping);
 void rf_swim_on_indirect_ping(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
                               const struct rf_indirect_ping *indirect_ping);
-void rf_swim_on_ack(struct rf_swim *swim, const struct rf_ack *ack);
+void rf_swim_on_ack(struct rf_swim *swim, uint64_t now_ns, const struct rf_ack *ack);
 void rf_swim_on_nack(struct rf_swim *swim, const struct rf_nack *nack);
 
 /* swim_answer.c: who is answered, and with how much */

@@ -234,8 +234,10 @@ void rf_swim_on_ping(struct rf_swim *swim, const struct rf_address *from,
     if (ping->node.size > 0 && !rf_swim_is_self(swim, ping->node)) {
         return; /* for whoever had this address before us */
     }
-    /* Payload absent: we keep no network coordinate. */
-    struct rf_message ack = {.type = RF_MESSAGE_ACK, .ack = {.seq_no = ping->seq_no}};
+    struct rf_message ack = {
+        .type = RF_MESSAGE_ACK,
+        .ack = {.seq_no = ping->seq_no,
+                .payload = rf_slice(swim->ack_payload, swim->ack_payload_size)}};
     rf_swim_answer(swim, from, &ping->source, &ack);
 }
 
@@ -279,10 +281,35 @@ void rf_swim_on_indirect_ping(struct rf_swim *swim, uint64_t now_ns, const struc
     rf_swim_send(swim, &target, &ping);
 }
 
-void rf_swim_on_ack(struct rf_swim *swim, const struct rf_ack *ack)
+void rf_swim_set_ack_payload(struct rf_swim *swim, struct rf_slice payload)
+{
+    RF_ASSERT(payload.size <= RF_SWIM_ACK_PAYLOAD_MAX);
+    memcpy(swim->ack_payload, payload.data, payload.size);
+    swim->ack_payload_size = payload.size;
+}
+
+/* Others are asked after the time-out, so until then the ack took the way of the ping. */
+static void up_ack(struct rf_swim *swim, uint64_t now_ns, struct rf_slice payload)
+{
+    const struct rf_swim_probe *probe = &swim->probe;
+    uint64_t rtt_ns = now_ns - probe->start_ns;
+    if (probe->is_indirect || rtt_ns > swim->config.probe_timeout_ns || payload.size == 0) {
+        return;
+    }
+    struct rf_output output = {.type = RF_OUTPUT_NODE_ACK,
+                               .name = probe->node->name,
+                               .name_size = probe->node->link.name.size,
+                               .bytes = payload.data,
+                               .bytes_size = payload.size,
+                               .rtt_ns = rtt_ns};
+    (void)rf_outbox_put(&swim->up, &output); /* one sample less */
+}
+
+void rf_swim_on_ack(struct rf_swim *swim, uint64_t now_ns, const struct rf_ack *ack)
 {
     if (swim->probe.is_active && swim->probe.seq_no == ack->seq_no) { /* steps 3 and 6 */
         swim->stats.probes_indirect += swim->probe.is_indirect;
+        up_ack(swim, now_ns, ack->payload);
         probe_succeed(swim);
         return;
     }

@@ -72,10 +72,10 @@ static void trace_packet(const struct rf_output *output)
 static const char *outputs(void)
 {
     static const char *const up_names[] = {
-        [RF_OUTPUT_NODE_JOIN] = "join",         [RF_OUTPUT_NODE_LEAVE] = "leave",
-        [RF_OUTPUT_NODE_UPDATE] = "update",     [RF_OUTPUT_NODE_CONFLICT] = "conflict",
-        [RF_OUTPUT_USER_MESSAGE] = "user",      [RF_OUTPUT_SWIM_LEFT] = "left",
-        [RF_OUTPUT_PUSH_PULL_OPEN] = "pushPull"};
+        [RF_OUTPUT_NODE_JOIN] = "join",          [RF_OUTPUT_NODE_LEAVE] = "leave",
+        [RF_OUTPUT_NODE_UPDATE] = "update",      [RF_OUTPUT_NODE_CONFLICT] = "conflict",
+        [RF_OUTPUT_USER_MESSAGE] = "user",       [RF_OUTPUT_SWIM_LEFT] = "left",
+        [RF_OUTPUT_PUSH_PULL_OPEN] = "pushPull", [RF_OUTPUT_NODE_ACK] = "ack"};
     trace[0] = 0;
     struct rf_output output;
     while (rf_outbox_next(&swim.up, &output)) {
