@@ -57,6 +57,10 @@ static const struct command commands[] = {
      "Declares that a failed member has left: nobody tries to reach it any more. A member that "
      "lives refutes. Prints NAME and STATE.",
      rf_regctl_forget, 1, 1, SCOPE_ADMIN | SCOPE_FORGET},
+    {"rtt", "A [B]",
+     "Prints the round-trip time between two members, or between one and the registry that is "
+     "asked, as their network coordinates tell it: in microseconds.",
+     rf_regctl_rtt, 1, 2, SCOPE_ADMIN},
 };
 
 enum { COMMANDS_COUNT = sizeof(commands) / sizeof(commands[0]) };

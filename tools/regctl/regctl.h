@@ -45,7 +45,7 @@ typedef int regctl_run(const struct regctl_options *options, struct regfast_clie
                        int arguments_count, char **arguments);
 
 regctl_run rf_regctl_match, rf_regctl_owners, rf_regctl_members, rf_regctl_groups, rf_regctl_info,
-    rf_regctl_ping, rf_regctl_register, rf_regctl_forget;
+    rf_regctl_ping, rf_regctl_register, rf_regctl_forget, rf_regctl_rtt;
 
 /*
  * Sends a request to the admin socket and waits for its result. Takes `request` (NULL: there was no

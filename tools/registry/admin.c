@@ -60,6 +60,7 @@ static const char *code_name(int code)
     case -EINVAL:
         return "invalid";
     case RF_ENOTFOUND:
+    case -ENODATA:
         return "not-found";
     case RF_EUNAVAILABLE:
     case -ETIMEDOUT:

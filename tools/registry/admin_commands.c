@@ -40,8 +40,34 @@ static int forget(void *context, json_t *request, json_t **ret_result, struct rf
     return 0;
 }
 
+/* {"a": TEXT, "b": TEXT, may be absent} -> {"a": TEXT, "b": TEXT or absent, "rtt_ns": NUMBER} */
+static int rtt(void *context, json_t *request, json_t **ret_result, struct rf_error *err)
+{
+    const char *command;
+    const char *a = NULL;
+    const char *b = NULL;
+    json_error_t json_error;
+    if (json_unpack_ex(request, &json_error, 0, "{s:s, s:s, s?:s !}", "command", &command, "a", &a,
+                       "b", &b) < 0) {
+        return fail_request("rtt", &json_error, err);
+    }
+    int code = rf_admin_check_text("rtt", "a", a, err);
+    code = code < 0 || b == NULL ? code : rf_admin_check_text("rtt", "b", b, err);
+    if (code < 0) {
+        return code;
+    }
+    uint64_t rtt_ns;
+    code = rf_gossip_rtt(context, a, b, &rtt_ns, err);
+    if (code < 0) {
+        return rf_error_prefix(err, code, "rtt");
+    }
+    *ret_result = json_pack("{s:s, s:s*, s:I}", "a", a, "b", b, "rtt_ns", (json_int_t)rtt_ns);
+    return 0;
+}
+
 const struct rf_admin_command rf_admin_commands[] = {
     {"forget", forget, true},
+    {"rtt", rtt, false},
 };
 
 const size_t rf_admin_commands_count = sizeof(rf_admin_commands) / sizeof(rf_admin_commands[0]);
