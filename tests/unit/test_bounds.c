@@ -80,8 +80,8 @@ static void sealed_nothing_is_malformed_in_packets_and_streams(void **state)
         size_t blob_size = rf_crypt_sealed_size(version, 0);
         uint8_t frame[5 + 128] = {RF_MESSAGE_ENCRYPT, 0, 0, 0, (uint8_t)blob_size};
         struct rf_crypt_data data = {.first = rf_slice(frame, 5)};
-        size = rf_crypt_seal(cluster.envelope.keyring, version, NULL, rf_slice(NULL, 0), data, frame + 5,
-                             sizeof(frame) - 5);
+        size = rf_crypt_seal(cluster.envelope.keyring, version, NULL, rf_slice(NULL, 0), data,
+                             frame + 5, sizeof(frame) - 5);
         assert_int_equal(size, blob_size);
         size_t memory_peak;
         assert_int_equal(stream_verdict(&cluster.envelope, frame, 5 + blob_size, &memory_peak),
