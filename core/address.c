@@ -42,6 +42,16 @@ struct rf_address rf_address_unmapped(const struct rf_address *address)
     return unmapped;
 }
 
+struct rf_address rf_address_site(const struct rf_address *address)
+{
+    struct rf_address site = rf_address_unmapped(address);
+    if (site.ip_size == IPV6_SIZE) {
+        memset(site.ip + IPV6_SIZE / 2, 0, IPV6_SIZE / 2);
+    }
+    site.port = 0;
+    return site;
+}
+
 const char *rf_address_format(const struct rf_address *address, char text[RF_ADDRESS_TEXT_SIZE])
 {
     char ip[INET6_ADDRSTRLEN];

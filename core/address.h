@@ -32,6 +32,10 @@ bool rf_address_equal(const struct rf_address *a, const struct rf_address *b);
  * who is where; what others announced is passed on as it came. */
 struct rf_address rf_address_unmapped(const struct rf_address *address);
 
+/* Those who share one owner, as far as an address tells: an IPv4 address in either form, or an IPv6
+ * network of 64 bits, which is the least that one gets. Without a port. */
+struct rf_address rf_address_site(const struct rf_address *address);
+
 /* "10.0.0.1:80", "[::1]:80"; "-" for no address. Returns `text`. */
 const char *rf_address_format(const struct rf_address *address, char text[RF_ADDRESS_TEXT_SIZE]);
 

@@ -100,6 +100,14 @@ static void drop(struct rf_packet *packet, uint32_t count, int code)
     packet->dropped_code = code;
 }
 
+/* Work in proportion to what was sent: else a flood of 200 bytes each would unpack a thousandfold.
+ */
+static size_t inflated_max(size_t packed_size)
+{
+    size_t size_max = packed_size * RF_PACKET_RATIO_MAX;
+    return size_max > RF_PACKET_RATIO_FREE_SIZE ? size_max : RF_PACKET_RATIO_FREE_SIZE;
+}
+
 /*
  * Replaces a compress message by what is in it. One that fails uses up the room for all others, so
  * that a packet of many bad ones costs no more work than RF_PACKET_PLAIN_MAX bytes.
@@ -112,8 +120,9 @@ static int inflate(struct rf_packet *packet, struct rf_slice *message)
         return rc;
     }
     uint8_t *output = packet->inflated + packet->inflated_size;
-    rc = rf_compress_inflate(&compress.compress, output,
-                             sizeof(packet->inflated) - packet->inflated_size);
+    size_t size_max = inflated_max(compress.compress.buf.size);
+    size_t left = sizeof(packet->inflated) - packet->inflated_size;
+    rc = rf_compress_inflate(&compress.compress, output, size_max < left ? size_max : left);
     if (rc < 0) {
         packet->inflated_size = sizeof(packet->inflated);
         return rc;

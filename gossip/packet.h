@@ -23,10 +23,14 @@ enum {
     RF_PACKET_SIZE_MAX = 65535,       /* of a datagram: what the length field of UDP can say */
     RF_PACKET_PLAIN_MAX = 256 * 1024, /* all that one packet may decompress to: four packets' worth;
                                          an honest one decompresses to one datagram at most */
-    RF_PACKET_DEPTH_MAX = 4,          /* of compress in compound in compress...; peers use 2 */
-    RF_PACKET_BUDGET = 1400, /* memberlist's UDPBufferSize: bytes to fill with broadcasts */
-    RF_LABEL_SIZE_MAX = 255, /* its length is one byte */
-    RF_LABEL_OVERHEAD = 2,   /* of a label header, beside the label */
+    RF_PACKET_RATIO_FREE_SIZE =
+        16 * 1024,            /* what any compress message may unpack to: the largest
+                                 user event is 9216 bytes; more only if it is so many */
+    RF_PACKET_RATIO_MAX = 64, /* times its size. LZW can say 1365 */
+    RF_PACKET_DEPTH_MAX = 4,  /* of compress in compound in compress...; peers use 2 */
+    RF_PACKET_BUDGET = 1400,  /* memberlist's UDPBufferSize: bytes to fill with broadcasts */
+    RF_LABEL_SIZE_MAX = 255,  /* its length is one byte */
+    RF_LABEL_OVERHEAD = 2,    /* of a label header, beside the label */
     RF_CRC_HEADER_SIZE = 5,
 };
 

@@ -81,17 +81,6 @@ void rf_streams_free(struct rf_streams *streams)
 
 /* ---- bookkeeping ---- */
 
-/* Those who share the limits of one address: an IPv4 address, or an IPv6 network of 64 bits. */
-static struct rf_address site_of(const struct rf_address *peer)
-{
-    struct rf_address site = rf_address_unmapped(peer);
-    if (site.ip_size == 16) {
-        memset(site.ip + 8, 0, 8);
-    }
-    site.port = 0;
-    return site;
-}
-
 /* What a site has: accepted streams, and bytes of all its streams. */
 static void site_measure(const struct rf_streams *streams, const struct rf_address *site,
                          size_t *ret_accepted_count, size_t *ret_size)
@@ -510,7 +499,7 @@ void rf_streams_accept(struct rf_streams *streams, uint64_t now_ns, int fd,
                        const struct rf_address *peer)
 {
     struct rf_gossip_counters *counters = streams->config.counters;
-    struct rf_address site = site_of(peer);
+    struct rf_address site = rf_address_site(peer);
     size_t site_count;
     size_t site_size;
     site_measure(streams, &site, &site_count, &site_size);
@@ -570,7 +559,7 @@ struct rf_stream_result rf_streams_connect(struct rf_streams *streams, uint64_t 
     }
     struct stream *stream = &streams->slots[slot];
     stream->peer = output->address;
-    stream->site = site_of(&output->address);
+    stream->site = rf_address_site(&output->address);
     stream->exchange_id = output->exchange_id;
     rf_stream_parser_init(&stream->parser, streams->config.envelope,
                           output->expect == RF_EXPECT_ACK ? RF_STREAM_REPLY_PING

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "core/random.h"
+#include "gossip/compress.h"
 #include "gossip/serf.h"
 #include "tests/interop/fixture.h"
 #include "tests/interop/nodes.h"
@@ -54,7 +55,19 @@ struct sender {
     uint64_t refused; /* by the system */
 };
 
-/* Random bytes; half of them begin as a message of some type, so that decoders have to look. */
+/* Zeros, as compressed as they can be. Returns the size. */
+static size_t bomb_make(uint8_t bytes[SIZE_MAX_BYTES])
+{
+    static struct rf_lzw_workspace workspace;
+    static const uint8_t zeros[24 << 10];
+    int size =
+        rf_compress_encode(&workspace, rf_slice(zeros, sizeof(zeros)), bytes, SIZE_MAX_BYTES);
+    assert_true(size > 0);
+    return (size_t)size;
+}
+
+/* Random bytes; half of them begin as a message of some type, so that decoders have to look, and
+ * one in 64 is a bomb. */
 static void pool_fill(struct sender *sender, uint64_t seed)
 {
     struct rf_random random = {.state = seed};
@@ -65,6 +78,9 @@ static void pool_fill(struct sender *sender, uint64_t seed)
         }
         if (i % 2 == 0) {
             sender->bytes[i][0] = (uint8_t)rf_random_below(&random, 14);
+        }
+        if (i % 64 == 1) {
+            size = bomb_make(sender->bytes[i]);
         }
         sender->parts[i] = (struct iovec){sender->bytes[i], size};
         sender->headers[i] =

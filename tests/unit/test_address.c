@@ -241,6 +241,37 @@ static void the_first_private_address_is_an_ipv4_address_without_port(void **sta
     assert_false(rf_address_is_wildcard(&address));
 }
 
+static struct rf_address parsed(const char *text)
+{
+    struct rf_host_port host_port;
+    struct rf_address address = {0};
+    assert_int_equal(rf_host_port_parse(text, 0, &host_port, NULL), 0);
+    assert_int_equal(rf_host_port_resolve(&host_port, &address, 1, NULL), 1);
+    return address;
+}
+
+static void address_site_is_an_ipv4_address_or_an_ipv6_network(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a;
+        const char *b;
+        bool is_one;
+    } cases[] = {
+        {"10.0.0.1:80", "10.0.0.1:81", true},
+        {"10.0.0.1:80", "10.0.0.2:80", false},
+        {"10.0.0.1:80", "[::ffff:10.0.0.1]:80", true},
+        {"[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.2]:80", false},
+        {"[2001:db8:1:2::1]:80", "[2001:db8:1:2:ffff:ffff:ffff:ffff]:9", true},
+        {"[2001:db8:1:2::1]:80", "[2001:db8:1:3::1]:80", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct rf_address both[2] = {parsed(cases[i].a), parsed(cases[i].b)};
+        struct rf_address sites[2] = {rf_address_site(&both[0]), rf_address_site(&both[1])};
+        assert_int_equal(rf_address_equal(&sites[0], &sites[1]), cases[i].is_one);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +286,7 @@ int main(void)
         cmocka_unit_test(literals_and_the_empty_host_resolve_without_a_resolver),
         cmocka_unit_test(a_host_that_cannot_exist_is_named),
         cmocka_unit_test(the_first_private_address_is_an_ipv4_address_without_port),
+        cmocka_unit_test(address_site_is_an_ipv4_address_or_an_ipv6_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

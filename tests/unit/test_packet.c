@@ -102,8 +102,11 @@ static void packets_decompress_to_no_more_than_their_limit(void **state)
     (void)state;
     size_t bomb_size = RF_PACKET_PLAIN_MAX / 2 + 1;
     uint8_t *zeros = calloc(1, bomb_size);
-    static uint8_t bomb[16384];
+    static uint8_t bomb[32768];
     assert_non_null(zeros);
+    for (size_t i = 0; i < bomb_size; i++) { /* runs, so that it is below the limit of the ratio */
+        zeros[i] = (uint8_t)(i >> 7);
+    }
     zeros[0] = RF_MESSAGE_USER;
     int rc = rf_compress_encode(&workspace, rf_slice(zeros, bomb_size), bomb, sizeof(bomb));
     assert_true(rc > 0);
@@ -123,6 +126,24 @@ static void packets_decompress_to_no_more_than_their_limit(void **state)
     assert_int_equal(packet.dropped_count, 1);
     assert_int_equal(packet.dropped_code, RF_ELIMIT);
     free(zeros);
+}
+
+/* Below what a packet may hold, and far above what gossip compresses to. */
+static void packets_are_not_unpacked_beyond_a_ratio(void **state)
+{
+    (void)state;
+    static uint8_t zeros[2 * RF_PACKET_RATIO_FREE_SIZE] = {RF_MESSAGE_USER};
+    static uint8_t data[2048];
+    for (size_t size = RF_PACKET_RATIO_FREE_SIZE; size <= sizeof(zeros); size *= 2) {
+        int rc = rf_compress_encode(&workspace, rf_slice(zeros, size), data, sizeof(data));
+        assert_true(rc > 0 && (size_t)rc * RF_PACKET_RATIO_MAX < sizeof(zeros));
+        struct rf_slice message;
+        assert_int_equal(rf_packet_open(&packet, &plain_envelope, data, (size_t)rc), 0);
+        bool is_free = size == RF_PACKET_RATIO_FREE_SIZE;
+        assert_int_equal(rf_packet_next(&packet, &message), is_free);
+        assert_int_equal(packet.dropped_count, is_free ? 0 : 1);
+        assert_int_equal(packet.dropped_code, is_free ? 0 : RF_ELIMIT);
+    }
 }
 
 static void empty_and_oversized_datagrams_are_refused(void **state)
@@ -349,6 +370,7 @@ int main(void)
         cmocka_unit_test(messages_nested_to_the_limit_come_out_and_no_deeper),
         cmocka_unit_test(bad_parts_are_counted_and_the_others_come),
         cmocka_unit_test(packets_decompress_to_no_more_than_their_limit),
+        cmocka_unit_test(packets_are_not_unpacked_beyond_a_ratio),
         cmocka_unit_test(empty_and_oversized_datagrams_are_refused),
         cmocka_unit_test(plaintext_is_taken_with_keys_only_if_incoming_is_not_verified),
         cmocka_unit_test(labels_must_be_ours_or_absent_behind_a_proxy),
