@@ -256,6 +256,42 @@ SCENARIO(of_two_nodes_of_ours_with_one_name_the_newcomer_gives_up)
     node_kill(&node);
 }
 
+/* ---- relays ---- */
+
+static struct rf_serf_stats stats_of(const struct node *node)
+{
+    struct rf_serf_stats stats = {0};
+    assert_int_equal(rf_gossip_get_serf_stats(node->gossip, &stats), 0);
+    return stats;
+}
+
+SCENARIO(answers_are_relayed_by_agents_through_us_and_by_us_through_agents)
+{
+    struct node node = node_at("node", NULL);
+    struct node other = node_at("other", node.address);
+    struct agent one = agent_at("one", node.address);
+    struct agent two = agent_at("two", node.address);
+    assert_within_ms(5000, agent_members_count(&one, "alive") == 4);
+    assert_within_ms(5000, agent_members_count(&two, "alive") == 4);
+    assert_within_ms(5000, node_members_count(&other) == 4);
+    /* Of four members each answers straight and through three others, whoever asks among them. */
+    char *output = agent_run(&one, ARGUMENTS("query", "-relay-factor=3", "whatever", "payload"));
+    assert_contains(output, "Total Acks: 4");
+    free(output);
+    /* Three answers other than the asker's own, each through both or through the one of us that it
+     * is not from; and the asker relays its own, too. */
+    assert_within_ms(3000, stats_of(&node).relays_received >= 2);
+    assert_within_ms(3000, stats_of(&other).relays_received >= 2);
+    output = agent_run(&two, ARGUMENTS("query", "-relay-factor=4", "whatever", "payload"));
+    assert_contains(output, "Total Acks: 4"); /* relayed by nobody: it takes five members */
+    free(output);
+    assert_int_equal(stats_of(&node).serf_dropped_malformed, 0);
+    assert_int_equal(stats_of(&other).serf_dropped_malformed, 0);
+    assert_int_equal(agent_warnings_count(&one) + agent_warnings_count(&two), 0);
+    node_kill(&other);
+    node_kill(&node);
+}
+
 /* ---- the programs ---- */
 
 static void assert_regctl(const char *admin, int status, const char *text,
@@ -327,6 +363,7 @@ int main(int argc, char **argv)
         scenario_test(agents_tell_round_trips_to_our_node_and_it_tells_theirs),
         scenario_test(an_agent_that_takes_our_nodes_name_gives_up),
         scenario_test(of_two_nodes_of_ours_with_one_name_the_newcomer_gives_up),
+        scenario_test(answers_are_relayed_by_agents_through_us_and_by_us_through_agents),
         scenario_test(regctl_forgets_and_tells_round_trips_through_the_admin_socket),
     };
     fixture_need_serf();
