@@ -78,11 +78,11 @@ static struct rf_admin *start_with(uint32_t idle_ms, uint32_t write_ms)
     const struct rf_admin_config config = {.path = socket_path,
                                            .commands = commands,
                                            .commands_count = 3,
-                                           .context = &context,
                                            .idle_ms = idle_ms,
                                            .write_ms = write_ms};
     struct rf_error err = {0};
-    assert_int_equal(rf_admin_start(&config, &admin, &err), 0);
+    assert_int_equal(rf_admin_new(&config, &admin, &err), 0);
+    assert_int_equal(rf_admin_start(admin, &context, &err), 0);
     return admin;
 }
 

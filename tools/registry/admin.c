@@ -38,8 +38,10 @@ struct connection {
 struct rf_admin {
     struct rf_admin_config config;
     struct rf_admin_socket socket;
+    void *context;
     int stop_fd;
     pthread_t thread;
+    bool has_thread;
     uint64_t accept_at_ms; /* the listener is not looked at before */
     struct connection connections[RF_ADMIN_CONNECTIONS_MAX];
 };
@@ -120,7 +122,7 @@ static int run_command(const struct rf_admin *admin, const struct connection *co
     if (command == NULL) {
         return unknown_command(config, name, err);
     }
-    int code = command->run(config->context, request, ret_result, err);
+    int code = command->run(admin->context, request, ret_result, err);
     rf_text_clean(err->text);
     struct ucred peer = {0};
     socklen_t peer_size = sizeof(peer);
@@ -383,8 +385,8 @@ static void *serve(void *context)
     }
 }
 
-int rf_admin_start(const struct rf_admin_config *config, struct rf_admin **ret_admin,
-                   struct rf_error *err)
+int rf_admin_new(const struct rf_admin_config *config, struct rf_admin **ret_admin,
+                 struct rf_error *err)
 {
     struct rf_admin *admin = calloc(1, sizeof(*admin));
     if (admin == NULL) {
@@ -401,16 +403,11 @@ int rf_admin_start(const struct rf_admin_config *config, struct rf_admin **ret_a
     for (size_t i = 0; i < RF_ADMIN_CONNECTIONS_MAX; i++) {
         admin->connections[i].fd = -1;
     }
-    int code = rf_admin_socket_open(config->path, &admin->socket, err);
-    if (code < 0) {
-        free(admin);
-        return code;
-    }
     admin->stop_fd = eventfd(0, EFD_CLOEXEC);
-    code = admin->stop_fd < 0 ? errno : pthread_create(&admin->thread, NULL, serve, admin);
-    if (code != 0) {
-        code = rf_error_set(err, -code, "admin thread: %s", strerror(code));
-        rf_admin_socket_close(&admin->socket);
+    int code = admin->stop_fd < 0
+                   ? rf_error_set(err, -errno, "admin socket: eventfd: %s", strerror(errno))
+                   : rf_admin_socket_open(config->path, &admin->socket, err);
+    if (code < 0) {
         if (admin->stop_fd >= 0) {
             (void)close(admin->stop_fd); /* an eventfd has nothing to lose */
         }
@@ -421,15 +418,29 @@ int rf_admin_start(const struct rf_admin_config *config, struct rf_admin **ret_a
     return 0;
 }
 
+int rf_admin_start(struct rf_admin *admin, void *context, struct rf_error *err)
+{
+    RF_ASSERT(!admin->has_thread);
+    admin->context = context;
+    int code = pthread_create(&admin->thread, NULL, serve, admin);
+    if (code != 0) {
+        return rf_error_set(err, -code, "admin thread: %s", strerror(code));
+    }
+    admin->has_thread = true;
+    return 0;
+}
+
 void rf_admin_free(struct rf_admin *admin)
 {
     if (admin == NULL) {
         return;
     }
-    int code = eventfd_write(admin->stop_fd, 1);
-    RF_ASSERT(code == 0);
-    code = pthread_join(admin->thread, NULL);
-    RF_ASSERT(code == 0);
+    if (admin->has_thread) {
+        int code = eventfd_write(admin->stop_fd, 1);
+        RF_ASSERT(code == 0);
+        code = pthread_join(admin->thread, NULL);
+        RF_ASSERT(code == 0);
+    }
     rf_admin_socket_close(&admin->socket);
     for (size_t i = 0; i < RF_ADMIN_CONNECTIONS_MAX; i++) {
         if (admin->connections[i].fd >= 0) {

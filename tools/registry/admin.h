@@ -26,8 +26,8 @@ enum {
 
 /*
  * Does a command. `request` is the whole object, borrowed; json_unpack_ex with "!" names what is
- * wrong in it. `context` is the configuration's. Returns 0 and an object in *ret_result, which the
- * caller takes, or a negative code and a text that begins with the command's name; the code
+ * wrong in it. `context` is that of rf_admin_start. Returns 0 and an object in *ret_result, which
+ * the caller takes, or a negative code and a text that begins with the command's name; the code
  * decides what the client is told (ADMIN.md).
  * Threads: the admin thread's. May wait, for at most some seconds: the program's end waits for it.
  */
@@ -41,9 +41,8 @@ struct rf_admin_command {
 
 struct rf_admin_config {
     const char *path;                        /* of the socket; copied */
-    const struct rf_admin_command *commands; /* borrowed, as `context` */
+    const struct rf_admin_command *commands; /* borrowed */
     size_t commands_count;
-    void *context;
     struct rf_log log;
     uint32_t idle_ms;  /* 0: RF_ADMIN_IDLE_MS */
     uint32_t write_ms; /* 0: RF_ADMIN_WRITE_MS */
@@ -52,12 +51,15 @@ struct rf_admin_config {
 struct rf_admin; /* private */
 
 /*
- * Opens the socket and starts the thread.
+ * Opens the socket. Who connects waits until rf_admin_start.
  * Ownership: the caller ends *ret_admin with rf_admin_free; untouched on failure.
- * Errors:    as rf_admin_socket_open; -EAGAIN no more threads; -ENOMEM.
+ * Errors:    as rf_admin_socket_open; -ENOMEM; -EMFILE.
  */
-RF_NODISCARD int rf_admin_start(const struct rf_admin_config *config, struct rf_admin **ret_admin,
-                                struct rf_error *err);
+RF_NODISCARD int rf_admin_new(const struct rf_admin_config *config, struct rf_admin **ret_admin,
+                              struct rf_error *err);
+
+/* Starts the thread. `context` is borrowed until rf_admin_free. Errors: -EAGAIN no more threads. */
+RF_NODISCARD int rf_admin_start(struct rf_admin *admin, void *context, struct rf_error *err);
 
 /* Removes the socket, waits for a command that is being done, and frees everything. NULL is
  * allowed. */

@@ -115,7 +115,7 @@ static int start_gossip(struct registry *registry, struct rf_error *err)
     return rf_publisher_thread_start(registry->publisher, registry->gossip, err);
 }
 
-static int start_admin(struct registry *registry, struct rf_error *err)
+static int open_admin(struct registry *registry, struct rf_error *err)
 {
     if (registry->config.admin == NULL) {
         return 0;
@@ -124,13 +124,13 @@ static int start_admin(struct registry *registry, struct rf_error *err)
         .path = registry->config.admin,
         .commands = rf_admin_commands,
         .commands_count = rf_admin_commands_count,
-        .context = registry->gossip,
         .log = registry->log,
     };
-    return rf_admin_start(&admin_config, &registry->admin, err);
+    return rf_admin_new(&admin_config, &registry->admin, err);
 }
 
-/* The server first: its port, where any will do, is in the tags that gossip starts with. */
+/* The server first: its port, where any will do, is in the tags that gossip starts with. And gossip
+ * after all that may be refused: what does not start has joined nobody. */
 static int start(struct registry *registry, struct rf_error *err)
 {
     int ret = rf_publisher_thread_new(registry->config.placement, &registry->log,
@@ -139,10 +139,13 @@ static int start(struct registry *registry, struct rf_error *err)
         ret = start_server(registry, err);
     }
     if (ret == 0) {
-        ret = start_gossip(registry, err);
+        ret = open_admin(registry, err);
     }
     if (ret == 0) {
-        ret = start_admin(registry, err);
+        ret = start_gossip(registry, err);
+    }
+    if (ret == 0 && registry->admin != NULL) {
+        ret = rf_admin_start(registry->admin, registry->gossip, err);
     }
     return ret;
 }
