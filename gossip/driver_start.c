@@ -193,13 +193,17 @@ static int machine_start(struct rf_gossip *gossip, const struct rf_gossip_config
     uint64_t now_ns = rf_driver_now_ns();
     struct rf_serf_config serf_config;
     rf_serf_config_init(&serf_config, profile_of(config->profile));
+    int code = rf_gossip_settings_apply(&config->settings, config->profile, &serf_config, err);
+    if (code < 0) {
+        return rf_error_prefix(err, code, "gossip");
+    }
     serf_config.swim.name = gossip->name;
     serf_config.swim.address = gossip->advertised;
     serf_config.swim.meta = meta;
     serf_config.swim.meta_size = meta_size;
     serf_config.swim.packet_overhead = rf_packet_overhead(&gossip->envelope);
     serf_config.swim.wall_ns = wall_ns();
-    int code = rf_serf_new(&serf_config, random_seed(), now_ns, &gossip->serf, err);
+    code = rf_serf_new(&serf_config, random_seed(), now_ns, &gossip->serf, err);
     if (code < 0) {
         return code;
     }

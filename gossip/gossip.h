@@ -20,6 +20,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/member.h"
+#include "gossip/settings.h"
 
 enum {
     RF_GOSSIP_PORT_DEFAULT = 7370,     /* of a registry; that of a serf agent is 7946 */
@@ -37,9 +38,6 @@ enum {
     RF_GOSSIP_ADDRESS_STREAM_BYTES_MAX = 48 << 20, /* the largest state there can be, packed and
                                                       unpacked; what is left serves thousands */
 };
-
-/* memberlist's timing presets: for one site, across sites, for one machine. */
-enum rf_gossip_profile { RF_GOSSIP_LAN, RF_GOSSIP_WAN, RF_GOSSIP_LOCAL };
 
 struct rf_gossip_tag {
     const char *name;
@@ -69,7 +67,8 @@ struct rf_gossip_config {
     const char *const *seeds;
     size_t seeds_count;
     enum rf_gossip_profile profile;
-    const struct rf_gossip_key *keys; /* the first encrypts, all decrypt; none: plain text */
+    struct rf_gossip_settings settings; /* what differs from the profile */
+    const struct rf_gossip_key *keys;   /* the first encrypts, all decrypt; none: plain text */
     size_t keys_count;
     const char *label; /* the cluster's label; NULL or empty: none */
     struct rf_log log; /* called on the gossip thread and on the caller's */
@@ -85,10 +84,10 @@ struct rf_gossip; /* private to the driver */
  * Checks the configuration, binds, and starts the thread. Does not wait for a join.
  *
  * Ownership: the caller ends *ret_gossip with rf_gossip_free; untouched on failure.
- * Errors:    -EINVAL a bad name, address, tag, key or label; RF_ELIMIT a limit above, the text
- *            gives size and limit; -EADDRINUSE "gossip: 127.0.0.1:7370 is in use (udp): stop the
- *            program that uses it, or choose another with -bind"; other -errno of the sockets.
- *            Host names in `bind` and `advertise` are resolved here, so this may block for seconds.
+ * Errors:    -EINVAL a bad name, address, tag, key, label or setting; RF_ELIMIT a limit above, the
+ * text gives size and limit; -EADDRINUSE "gossip: 127.0.0.1:7370 is in use (udp): stop the program
+ * that uses it, or choose another with -bind"; other -errno of the sockets. Host names in `bind`
+ * and `advertise` are resolved here, so this may block for seconds.
  */
 RF_NODISCARD int rf_gossip_start(const struct rf_gossip_config *config,
                                  struct rf_gossip **ret_gossip, struct rf_error *err);

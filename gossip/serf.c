@@ -10,21 +10,40 @@
 
 #include "core/assert.h"
 #include "gossip/serf_private.h"
+#include "gossip/settings.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
+#define NS_PER_MS UINT64_C(1000000)
+
+static const struct rf_serf_config profiles[] = {
+    [RF_SWIM_LAN] = {RF_SERF_SETTINGS(RF_SETTING_LAN)},
+    [RF_SWIM_WAN] = {RF_SERF_SETTINGS(RF_SETTING_WAN)},
+    [RF_SWIM_LOCAL] = {RF_SERF_SETTINGS(RF_SETTING_LOCAL)},
+};
+
 void rf_serf_config_init(struct rf_serf_config *config, enum rf_swim_profile profile)
 {
-    *config = (struct rf_serf_config){.broadcast_timeout_ns = 5 * NS_PER_S,
-                                      .leave_propagate_ns = 1 * NS_PER_S,
-                                      .reap_interval_ns = 15 * NS_PER_S,
-                                      .reconnect_interval_ns = 30 * NS_PER_S,
-                                      .reconnect_timeout_ns = 24 * 3600 * NS_PER_S,
-                                      .tombstone_timeout_ns = 24 * 3600 * NS_PER_S,
-                                      .recent_intent_ns = 5 * 60 * NS_PER_S,
-                                      .members_max = RF_SERF_MEMBERS_MAX,
-                                      .intents_max = RF_SERF_INTENTS_MAX};
+    RF_ASSERT((size_t)profile < sizeof(profiles) / sizeof(profiles[0]));
+    *config = profiles[profile];
+    config->members_max = RF_SERF_MEMBERS_MAX;
+    config->intents_max = RF_SERF_INTENTS_MAX;
     rf_swim_config_init(&config->swim, profile);
+}
+
+int rf_serf_check_settings(const struct rf_serf_config *config, struct rf_error *err)
+{
+    const struct rf_setting_range ranges[] = {RF_SERF_SETTINGS(RF_SETTING_RANGE)};
+    int code = rf_settings_check(ranges, sizeof(ranges) / sizeof(ranges[0]), err);
+    if (code == 0 && config->reconnect_timeout_ns < config->reconnect_interval_ns) {
+        /* Else failed members would be forgotten before they are called once. */
+        return rf_error_set(err, -EINVAL,
+                            "-reconnect-timeout-ms %llu: allowed from -reconnect-interval-ms on, "
+                            "which is %llu",
+                            (unsigned long long)(config->reconnect_timeout_ns / NS_PER_MS),
+                            (unsigned long long)(config->reconnect_interval_ns / NS_PER_MS));
+    }
+    return code;
 }
 
 static int check_config(const struct rf_serf_config *config, struct rf_error *err)
@@ -33,13 +52,7 @@ static int check_config(const struct rf_serf_config *config, struct rf_error *er
         return rf_error_set(err, -EINVAL, "members_max %zu, intents_max %zu: allowed from 2 and 1",
                             config->members_max, config->intents_max);
     }
-    if (config->broadcast_timeout_ns == 0 || config->reap_interval_ns == 0 ||
-        config->reconnect_interval_ns == 0) {
-        return rf_error_set(err, -EINVAL,
-                            "broadcast_timeout_ns, reap_interval_ns, reconnect_interval_ns: one "
-                            "of them is 0, allowed from 1");
-    }
-    return 0;
+    return rf_serf_check_settings(config, err);
 }
 
 int rf_serf_new(const struct rf_serf_config *config, uint64_t seed, uint64_t now_ns,

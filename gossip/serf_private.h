@@ -132,6 +132,9 @@ struct rf_serf {
 };
 
 /* serf.c */
+/* Ranges and relations of the table's settings, without those of the SWIM machine. Errors: -EINVAL.
+ */
+RF_NODISCARD int rf_serf_check_settings(const struct rf_serf_config *config, struct rf_error *err);
 void rf_serf_begin(struct rf_serf *serf, uint64_t now_ns); /* starts an input */
 void rf_serf_end(struct rf_serf *serf);                    /* ends it */
 void rf_serf_on_user(struct rf_serf *serf, struct rf_slice bytes);

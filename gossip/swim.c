@@ -10,54 +10,19 @@
 
 #include "core/assert.h"
 #include "core/text.h"
+#include "gossip/settings.h"
 #include "gossip/swim_private.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
 enum {
     OVERHEAD_MAX = 512, /* of the longest label and encryption: 302 */
-    SUSPICION_MULT_MAX = 1000,
 };
 
-/*
- * memberlist's DefaultLANConfig, DefaultWANConfig, DefaultLocalConfig. late_bound_ns is ours: half
- * of the time that an ack may take. Less needs no care, since what waits in the sockets is read
- * first.
- */
 static const struct rf_swim_config profiles[] = {
-    [RF_SWIM_LAN] = {.tcp_timeout_ns = 10000 * NS_PER_MS,
-                     .probe_interval_ns = 1000 * NS_PER_MS,
-                     .probe_timeout_ns = 500 * NS_PER_MS,
-                     .gossip_interval_ns = 200 * NS_PER_MS,
-                     .push_pull_interval_ns = 30000 * NS_PER_MS,
-                     .gossip_to_the_dead_ns = 30000 * NS_PER_MS,
-                     .late_bound_ns = 250 * NS_PER_MS,
-                     .indirect_checks = 3,
-                     .retransmit_mult = 4,
-                     .suspicion_mult = 4,
-                     .gossip_nodes = 3},
-    [RF_SWIM_WAN] = {.tcp_timeout_ns = 30000 * NS_PER_MS,
-                     .probe_interval_ns = 5000 * NS_PER_MS,
-                     .probe_timeout_ns = 3000 * NS_PER_MS,
-                     .gossip_interval_ns = 500 * NS_PER_MS,
-                     .push_pull_interval_ns = 60000 * NS_PER_MS,
-                     .gossip_to_the_dead_ns = 60000 * NS_PER_MS,
-                     .late_bound_ns = 1500 * NS_PER_MS,
-                     .indirect_checks = 3,
-                     .retransmit_mult = 4,
-                     .suspicion_mult = 6,
-                     .gossip_nodes = 4},
-    [RF_SWIM_LOCAL] = {.tcp_timeout_ns = 1000 * NS_PER_MS,
-                       .probe_interval_ns = 1000 * NS_PER_MS,
-                       .probe_timeout_ns = 200 * NS_PER_MS,
-                       .gossip_interval_ns = 100 * NS_PER_MS,
-                       .push_pull_interval_ns = 15000 * NS_PER_MS,
-                       .gossip_to_the_dead_ns = 15000 * NS_PER_MS,
-                       .late_bound_ns = 100 * NS_PER_MS,
-                       .indirect_checks = 1,
-                       .retransmit_mult = 2,
-                       .suspicion_mult = 3,
-                       .gossip_nodes = 3},
+    [RF_SWIM_LAN] = {RF_SWIM_SETTINGS(RF_SETTING_LAN)},
+    [RF_SWIM_WAN] = {RF_SWIM_SETTINGS(RF_SETTING_WAN)},
+    [RF_SWIM_LOCAL] = {RF_SWIM_SETTINGS(RF_SETTING_LOCAL)},
 };
 
 void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile profile)
@@ -65,8 +30,6 @@ void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile pro
     RF_ASSERT((size_t)profile < sizeof(profiles) / sizeof(profiles[0]));
     *config = profiles[profile];
     memcpy(config->vsn, rf_vsn_ours, RF_VSN_SIZE);
-    config->suspicion_max_timeout_mult = 6;
-    config->awareness_max = 8;
     config->tcp_pings = true;
     config->packet_size = RF_PACKET_BUDGET;
     config->nodes_max = RF_SWIM_NODES_MAX;
@@ -93,41 +56,30 @@ int rf_swim_name_check(const char *name, struct rf_error *err)
     return 0;
 }
 
-static int check_timing(const struct rf_swim_config *config, struct rf_error *err)
+int rf_swim_check_settings(const struct rf_swim_config *config, struct rf_error *err)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-        uint64_t low;
-        uint64_t high;
-    } ranges[] = {
-        {"tcp_timeout_ns", config->tcp_timeout_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
-        {"probe_interval_ns", config->probe_interval_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
-        {"probe_timeout_ns", config->probe_timeout_ns, NS_PER_MS, config->probe_interval_ns},
-        {"gossip_interval_ns", config->gossip_interval_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
-        {"push_pull_interval_ns", config->push_pull_interval_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
-        {"gossip_to_the_dead_ns", config->gossip_to_the_dead_ns, NS_PER_MS, UINT32_MAX * NS_PER_MS},
-        {"late_bound_ns", config->late_bound_ns, 0, UINT32_MAX * NS_PER_MS},
-        {"indirect_checks", config->indirect_checks, 0, RF_SWIM_GOSSIP_NODES_MAX},
-        {"gossip_nodes", config->gossip_nodes, 1, RF_SWIM_GOSSIP_NODES_MAX},
-        {"retransmit_mult", config->retransmit_mult, 1, SUSPICION_MULT_MAX},
-        {"suspicion_mult", config->suspicion_mult, 1, SUSPICION_MULT_MAX},
-        {"suspicion_max_timeout_mult", config->suspicion_max_timeout_mult, 1, SUSPICION_MULT_MAX},
-        {"awareness_max", config->awareness_max, 1, SUSPICION_MULT_MAX},
-        {"packet_size", config->packet_size, RF_SWIM_PACKET_SIZE_MIN, RF_SWIM_PACKET_SIZE_MAX},
-        {"packet_overhead", config->packet_overhead, 0, OVERHEAD_MAX},
-        {"nodes_max", config->nodes_max, 1, RF_PUSH_PULL_NODES_MAX},
-        {"queue_max", config->queue_max, 1, RF_PUSH_PULL_NODES_MAX},
-    };
-    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
-        if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high) {
-            return rf_error_set(err, -EINVAL, "%s is %llu, allowed %llu..%llu", ranges[i].name,
-                                (unsigned long long)ranges[i].value,
-                                (unsigned long long)ranges[i].low,
-                                (unsigned long long)ranges[i].high);
-        }
+    const struct rf_setting_range ranges[] = {RF_SWIM_SETTINGS(RF_SETTING_RANGE)};
+    int code = rf_settings_check(ranges, sizeof(ranges) / sizeof(ranges[0]), err);
+    if (code == 0 && config->probe_timeout_ns >= config->probe_interval_ns) {
+        /* Else no time would be left to ask others before the probe has failed. */
+        return rf_error_set(err, -EINVAL,
+                            "-probe-timeout-ms %llu: allowed is less than -probe-interval-ms, "
+                            "which is %llu",
+                            (unsigned long long)(config->probe_timeout_ns / NS_PER_MS),
+                            (unsigned long long)(config->probe_interval_ns / NS_PER_MS));
     }
-    return 0;
+    return code;
+}
+
+static int check_sizes(const struct rf_swim_config *config, struct rf_error *err)
+{
+    const struct rf_setting_range ranges[] = {
+        {"packet_size", config->packet_size, RF_SWIM_PACKET_SIZE_MIN, RF_SWIM_PACKET_SIZE_MAX, 1},
+        {"packet_overhead", config->packet_overhead, 0, OVERHEAD_MAX, 1},
+        {"nodes_max", config->nodes_max, 1, RF_PUSH_PULL_NODES_MAX, 1},
+        {"queue_max", config->queue_max, 1, RF_PUSH_PULL_NODES_MAX, 1},
+    };
+    return rf_settings_check(ranges, sizeof(ranges) / sizeof(ranges[0]), err);
 }
 
 static int check_config(const struct rf_swim_config *config, struct rf_error *err)
@@ -151,7 +103,8 @@ static int check_config(const struct rf_swim_config *config, struct rf_error *er
                             config->vsn[0], config->vsn[1], config->vsn[2], config->vsn[3],
                             config->vsn[4], config->vsn[5]);
     }
-    return check_timing(config, err);
+    code = rf_swim_check_settings(config, err);
+    return code < 0 ? code : check_sizes(config, err);
 }
 
 int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config *config, uint64_t seed,

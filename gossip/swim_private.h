@@ -71,6 +71,8 @@ uint64_t rf_swim_sync_deadline_ns(const struct rf_swim *swim);
 void rf_swim_catch_up_tick(struct rf_swim *swim, uint64_t now_ns);
 
 /* swim.c */
+/* Ranges and relations of the table's settings. Errors: -EINVAL. */
+RF_NODISCARD int rf_swim_check_settings(const struct rf_swim_config *config, struct rf_error *err);
 void rf_swim_notice(struct rf_swim *swim, enum rf_notice notice, const struct rf_node *node,
                     const char *text);
 void rf_swim_up_node(struct rf_swim *swim, enum rf_output_type type, const struct rf_node *node);
