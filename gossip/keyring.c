@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/base64.h"
 #include "gossip/keyring_private.h"
 
 int rf_keyring_new(struct rf_keyring **ret_keyring, struct rf_error *err)
@@ -129,6 +130,35 @@ int rf_keyring_remove(struct rf_keyring *keyring, struct rf_slice key, struct rf
     return 0;
 }
 
+int rf_keyring_copy(const struct rf_keyring *keyring, struct rf_keyring **ret_copy,
+                    struct rf_error *err)
+{
+    struct rf_keyring *copy;
+    int code = rf_keyring_new(&copy, err);
+    if (code < 0) {
+        return code;
+    }
+    for (size_t i = 0; code == 0 && i < keyring->count; i++) {
+        code = rf_keyring_add(copy, rf_keyring_key(keyring, i), err);
+    }
+    if (code < 0) {
+        rf_keyring_free(copy);
+        return code;
+    }
+    copy->verify_incoming = keyring->verify_incoming;
+    copy->verify_outgoing = keyring->verify_outgoing;
+    *ret_copy = copy;
+    return 0;
+}
+
+void rf_keyring_swap(struct rf_keyring *a, struct rf_keyring *b)
+{
+    struct rf_keyring kept = *a;
+    *a = *b;
+    *b = kept;
+    OPENSSL_cleanse(&kept, sizeof(kept));
+}
+
 size_t rf_keyring_count(const struct rf_keyring *keyring)
 {
     return keyring == NULL ? 0 : keyring->count;
@@ -154,4 +184,29 @@ bool rf_keyring_verifies_incoming(const struct rf_keyring *keyring)
 bool rf_keyring_encrypts_outgoing(const struct rf_keyring *keyring)
 {
     return rf_keyring_count(keyring) > 0 && keyring->verify_outgoing;
+}
+
+/* ---- keys as text ---- */
+
+int rf_key_parse(const char *text, size_t text_size, uint8_t *ret_key, struct rf_error *err)
+{
+    uint8_t key[RF_BASE64_SIZE(RF_KEY_SIZE_MAX) / 4 * 3];
+    int size = rf_base64_decode(text, text_size, key, sizeof(key));
+    if (size == -EINVAL) {
+        return rf_error_set(
+            err, -EINVAL,
+            "key of %zu characters that is not base64, expected base64 of 16, 24 or "
+            "32 bytes",
+            text_size);
+    }
+    if (size < 0 || cipher_for((size_t)size) == NULL) {
+        OPENSSL_cleanse(key, sizeof(key));
+        return rf_error_set(err, -EINVAL,
+                            "key of %zu characters, expected base64 of 16, 24 or 32 bytes: 24, 32 "
+                            "or 44 characters",
+                            text_size);
+    }
+    memcpy(ret_key, key, (size_t)size);
+    OPENSSL_cleanse(key, sizeof(key));
+    return size;
 }

@@ -41,6 +41,14 @@ RF_NODISCARD int rf_keyring_use(struct rf_keyring *keyring, struct rf_slice key,
 RF_NODISCARD int rf_keyring_remove(struct rf_keyring *keyring, struct rf_slice key,
                                    struct rf_error *err);
 
+/* A ring with the same keys and switches. Errors: -ENOMEM. */
+RF_NODISCARD int rf_keyring_copy(const struct rf_keyring *keyring, struct rf_keyring **ret_copy,
+                                 struct rf_error *err);
+
+/* Exchanges all that two rings hold: a change that was prepared in a copy takes effect at once, for
+ * everybody who borrows the ring. */
+void rf_keyring_swap(struct rf_keyring *a, struct rf_keyring *b);
+
 /* NULL counts as an empty ring. */
 size_t rf_keyring_count(const struct rf_keyring *keyring);
 
@@ -56,5 +64,15 @@ void rf_keyring_set_verify(struct rf_keyring *keyring, bool incoming, bool outgo
 /* Whether what comes in must be encrypted; whether what goes out is to be. NULL: neither. */
 bool rf_keyring_verifies_incoming(const struct rf_keyring *keyring);
 bool rf_keyring_encrypts_outgoing(const struct rf_keyring *keyring);
+
+/* ---- keys as text ---- */
+
+/*
+ * Reads a key as people write it, base64 of 16, 24 or 32 bytes. `ret_key` has room for
+ * RF_KEY_SIZE_MAX bytes. Returns its size. Errors: -EINVAL; the text says what is wrong with it,
+ * but never the key.
+ */
+RF_NODISCARD int rf_key_parse(const char *text, size_t text_size, uint8_t *ret_key,
+                              struct rf_error *err);
 
 #endif
