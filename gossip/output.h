@@ -25,6 +25,10 @@ enum rf_output_type {
     RF_OUTPUT_NAME_LOST,   /* another node owns our name: shut down now, without a leave */
     RF_OUTPUT_NOTICE,      /* worth a line in the log: `notice`, `name`, `address`, `text` */
     RF_OUTPUT_RESYNC,      /* outputs were lost for want of memory: read the whole member list */
+    RF_OUTPUT_KEY_REQUEST, /* change or list our keys: `key_op`, `bytes` the key, `name` who asks;
+                              then rf_serf_key_done with `request_id` */
+    RF_OUTPUT_ANSWER,      /* `name` has answered our query `ask_id`: `bytes`, or `is_ack` */
+    RF_OUTPUT_ASK_DONE,    /* our query `ask_id` is over: `code` 0 all have answered, -ETIMEDOUT */
     /* from the SWIM machine to the one above it */
     RF_OUTPUT_NODE_JOIN,
     RF_OUTPUT_NODE_LEAVE,
@@ -63,6 +67,14 @@ enum rf_notice {
     RF_NOTICE_LIMIT,          /* limits of ours turned something away in the last minute: `text` */
 };
 
+/* What is to be done with a key. */
+enum rf_key_op {
+    RF_KEY_LIST,
+    RF_KEY_INSTALL, /* takes it in, for decrypting */
+    RF_KEY_USE,     /* makes it the primary one, which encrypts */
+    RF_KEY_REMOVE,
+};
+
 struct rf_output {
     enum rf_output_type type;
     struct rf_address address;
@@ -89,6 +101,12 @@ struct rf_output {
     uint32_t pending_count; /* addresses of this join that are not done yet */
     /* notice */
     enum rf_notice notice;
+    /* key request */
+    enum rf_key_op key_op;
+    uint64_t request_id;
+    /* answer, end of a query of ours */
+    uint64_t ask_id;
+    bool is_ack;
 };
 
 /*

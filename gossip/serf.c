@@ -111,6 +111,7 @@ void rf_serf_free(struct rf_serf *serf)
     rf_contacts_fini(&serf->contacts);
     rf_serf_events_fini(serf);
     rf_swim_fini(&serf->swim);
+    rf_serf_asks_fini(serf);
     free(serf->contest.voters);
     free(serf->reply);
     free(serf);
@@ -318,6 +319,9 @@ void rf_serf_drain(struct rf_serf *serf)
         case RF_OUTPUT_JOIN_RESULT:
         case RF_OUTPUT_LEFT:
         case RF_OUTPUT_NAME_LOST:
+        case RF_OUTPUT_KEY_REQUEST:
+        case RF_OUTPUT_ANSWER:
+        case RF_OUTPUT_ASK_DONE:
             RF_ASSERT(!"the SWIM machine sends no such thing up");
             break;
         }
@@ -380,6 +384,7 @@ void rf_serf_tick(struct rf_serf *serf, uint64_t now_ns)
     rf_serf_drain(serf);
     rf_serf_exchanges_tick(serf);
     rf_serf_contest_tick(serf);
+    rf_serf_asks_tick(serf);
     rf_serf_members_tick(serf);
     limits_tick(serf);
     rf_serf_end(serf);
@@ -397,6 +402,7 @@ uint64_t rf_serf_deadline_ns(const struct rf_serf *serf)
     deadline_ns = earlier(deadline_ns, serf->forget_until_ns);
     deadline_ns = earlier(deadline_ns, serf->reap_at_ns);
     deadline_ns = earlier(deadline_ns, serf->reconnect_at_ns);
+    deadline_ns = earlier(deadline_ns, rf_serf_asks_deadline_ns(serf));
     return serf->contest.is_running ? earlier(deadline_ns, serf->contest.deadline_ns) : deadline_ns;
 }
 
@@ -518,6 +524,7 @@ void rf_serf_check(const struct rf_serf *serf)
     rf_serf_members_check(serf);
     rf_serf_contacts_check(serf);
     rf_serf_events_check(serf);
+    rf_serf_asks_check(serf);
     RF_ASSERT(serf->swim.up.count == 0);
     RF_ASSERT((serf->contest.voters != NULL) == serf->contest.is_running);
     RF_ASSERT(serf->swim.is_leaving == (serf->leave_step >= RF_LEAVE_SWIM));

@@ -41,6 +41,9 @@ enum {
     RF_SERF_JOIN_ADDRESSES_MAX = 16,   /* tried at the same time by one join */
     RF_SERF_SLOT_EVENTS_MAX = 256,     /* user events, or queries, of one Lamport time */
     RF_SERF_VOTERS_MAX = 1024, /* answers counted in a contest for our name: more add nothing */
+    RF_SERF_ASKS_MAX = 4,      /* queries of our own in flight: people ask, one or two at once */
+    RF_SERF_KEY_REQUESTS_MAX = 16,      /* not done yet: each waits for a disk; more are refused */
+    RF_SERF_RELAY_FACTOR_MAX = 5,       /* of a query of ours: members that relay each answer */
     RF_SERF_FILTER_EXPR_SIZE_MAX = 256, /* longer regular expressions are not tried: no match */
 };
 
@@ -66,7 +69,8 @@ struct rf_serf_config {
     uint64_t recent_intent_ns;
     size_t members_max;
     size_t intents_max;
-    bool is_encrypted; /* the driver has a keyring: key queries get the answer that fits */
+    bool is_encrypted; /* the driver has keys: key queries become RF_OUTPUT_KEY_REQUEST; without it
+                          the machine answers them */
     /*
      * What this node knew before it was restarted; NULL: nothing. Clocks go on, the incarnation
      * too if the name is still the same, and the members it knew become contacts, which are called
@@ -217,6 +221,44 @@ enum rf_serf_forget_state {
 };
 
 enum rf_serf_forget_state rf_serf_forget_state(const struct rf_serf *serf);
+/* ---- queries of our own (rule 22.6) ---- */
+
+struct rf_serf_question {
+    const char *name;        /* "_serf_list-keys" */
+    struct rf_slice payload; /* borrowed for the call */
+    uint64_t timeout_ns;  /* 0: serf's, by the number of members: 3.2 s up to 9 of them on a LAN */
+    uint8_t relay_factor; /* so many members pass each answer on too, so that one lost packet does
+                             not lose it; 0: none, at most RF_SERF_RELAY_FACTOR_MAX */
+};
+
+/*
+ * Asks all members, this one included. Each one's acknowledgement and answer is an RF_OUTPUT_ANSWER
+ * with *ret_ask_id, once; then RF_OUTPUT_ASK_DONE comes: when as many have answered as were alive
+ * or suspect at the start, or when the time is up. Errors: RF_ELIMIT RF_SERF_ASKS_MAX are in
+ * flight, or it is larger than RF_QUERY_SIZE_MAX; -EINVAL relay_factor; -ESHUTDOWN we are leaving;
+ * -ENOMEM.
+ */
+RF_NODISCARD int rf_serf_ask(struct rf_serf *serf, uint64_t now_ns,
+                             const struct rf_serf_question *question, uint64_t *ret_ask_id,
+                             struct rf_error *err);
+
+/* How many nodes an ask that starts now would wait for: alive or suspect, this one included. */
+size_t rf_serf_askable_count(const struct rf_serf *serf);
+
+struct rf_serf_key_result {
+    bool is_done;        /* else `message` says why not */
+    const char *message; /* for people; NULL: none */
+    /* Of RF_KEY_LIST: the keys themselves, the primary one first. */
+    const struct rf_slice *keys;
+    size_t keys_count;
+};
+
+/*
+ * What has become of an RF_OUTPUT_KEY_REQUEST; each gets one, however late. It is answered to
+ * whoever asked; of a list as many keys as a packet carries. Everything is borrowed for the call.
+ */
+void rf_serf_key_done(struct rf_serf *serf, uint64_t now_ns, uint64_t request_id,
+                      const struct rf_serf_key_result *result);
 
 /* ---- state ---- */
 

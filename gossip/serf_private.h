@@ -5,6 +5,7 @@
 #ifndef RF_GOSSIP_SERF_PRIVATE_H
 #define RF_GOSSIP_SERF_PRIVATE_H
 
+#include "core/member.h"
 #include "gossip/serf.h"
 #include "gossip/serf_message.h"
 #include "gossip/tags.h"
@@ -77,6 +78,31 @@ struct rf_contest {
     uint32_t voters_count;
 };
 
+/* A query of our own (rule 22.6). */
+struct rf_ask {
+    uint64_t id; /* 0: a free place */
+    uint64_t ltime;
+    uint32_t query_id;
+    uint64_t deadline_ns;
+    size_t expected_count;
+    size_t answers_count;
+    int code;        /* of the output that ends it; 1: it goes on */
+    uint64_t *heard; /* a set of hashes, of who has answered and who has acknowledged; 0: free */
+    size_t heard_capacity; /* a power of two, at least twice heard_count */
+    size_t heard_count;
+};
+
+/* A key query that waits for the driver: what its answer needs. */
+struct rf_key_request {
+    uint64_t id; /* 0: a free place */
+    uint64_t ltime;
+    uint32_t query_id;
+    struct rf_address address;
+    uint8_t relay_factor;
+    uint8_t source_size;
+    char source_node[RF_NAME_SIZE_MAX];
+};
+
 enum rf_leave_step {
     RF_LEAVE_NOT,
     RF_LEAVE_INTENT,    /* the leave intent is being spread */
@@ -125,7 +151,11 @@ struct rf_serf {
     uint64_t limits_at_ns;       /* when drops by limits are looked at again */
     uint64_t limits_seen[4];     /* drops by each kind of limit, as of then */
     struct rf_contest contest;
-    uint64_t join_id; /* last one used */
+    struct rf_ask asks[RF_SERF_ASKS_MAX];
+    uint64_t ask_id; /* last one used */
+    struct rf_key_request key_requests[RF_SERF_KEY_REQUESTS_MAX];
+    uint64_t key_request_id; /* last one used */
+    uint64_t join_id;        /* last one used */
 
     uint8_t *reply; /* of the last accepted stream */
     struct rf_serf_stats stats;
@@ -208,6 +238,26 @@ void rf_serf_on_response(struct rf_serf *serf, const struct rf_serf_query_respon
 void rf_serf_on_conflict(struct rf_serf *serf, struct rf_slice name,
                          const struct rf_address *other);
 void rf_serf_contest_tick(struct rf_serf *serf);
+/* 22.4. Errors: -ENOBUFS the payload is too large for an answer, which was not sent. */
+RF_NODISCARD int rf_serf_respond(struct rf_serf *serf, const struct rf_serf_query *query,
+                                 uint32_t flags, struct rf_slice payload);
+/* 22.6: the time a query is given, by the number of nodes that answer. */
+uint64_t rf_serf_query_timeout_ns(const struct rf_serf *serf);
+
+/* serf_ask.c */
+/* Whether it was an answer to a query of ours. */
+bool rf_serf_on_answer(struct rf_serf *serf, const struct rf_serf_query_response *response);
+bool rf_serf_is_asking(const struct rf_serf *serf, uint64_t ltime, uint32_t query_id);
+void rf_serf_asks_tick(struct rf_serf *serf);
+uint64_t rf_serf_asks_deadline_ns(const struct rf_serf *serf);
+void rf_serf_asks_fini(struct rf_serf *serf);
+void rf_serf_asks_check(const struct rf_serf *serf);
+
+/* serf_keys.c: rule 23.1 */
+/* What a query's name says; false: it is not about keys. */
+bool rf_serf_key_op(struct rf_slice name, enum rf_key_op *ret_op);
+void rf_serf_on_key_query(struct rf_serf *serf, const struct rf_serf_query *query,
+                          enum rf_key_op op);
 
 /* serf_filter.c: 22.3 */
 bool rf_serf_filters_match(struct rf_slice filters, struct rf_slice name, struct rf_slice meta);

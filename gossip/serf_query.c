@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * serf_query.c - answering queries (rules 22, 23), and the one query of our own: whose our name is
- * (rule 27.3).
+ * serf_query.c - answering queries (rules 22, 23), and whose our name is (rule 27.3). Keys are in
+ * serf_keys.c, other queries of our own in serf_ask.c.
  */
 #include <stdlib.h>
 
@@ -46,12 +46,12 @@ static void relay_response(struct rf_serf *serf, const struct rf_serf_query *que
     }
 }
 
-static void respond(struct rf_serf *serf, const struct rf_serf_query *query, uint32_t flags,
+int rf_serf_respond(struct rf_serf *serf, const struct rf_serf_query *query, uint32_t flags,
                     struct rf_slice payload)
 {
     if (query->address.ip_size == 0 || query->address.port == 0) {
         serf->stats.serf_dropped_malformed++;
-        return;
+        return 0;
     }
     if (!rf_swim_is_member_address(&serf->swim, &query->address)) {
         serf->swim.stats.strangers_refused++; /* else one query makes all of us answer a victim */
@@ -65,12 +65,27 @@ static void respond(struct rf_serf *serf, const struct rf_serf_query *query, uin
                                                          .from = serf->swim.self->link.name,
                                                          .flags = flags,
                                                          .payload = payload}};
-    if (rf_serf_message_encode(&message, &packer) < 0) {
-        serf->stats.serf_dropped_limit++;
-        return;
+    int size = rf_serf_message_encode(&message, &packer);
+    if (size < 0) {
+        return size;
+    }
+    /* Our own query: what we answer need not go out and come back, and is not lost that way. */
+    if (rf_slice_equal(query->source_node, serf->swim.self->link.name) &&
+        rf_serf_is_asking(serf, query->ltime, query->id)) {
+        rf_serf_on_response(serf, &message.query_response);
+        return 0;
     }
     rf_swim_send_user(&serf->swim, &query->address, rf_packer_slice(&packer));
     relay_response(serf, query, rf_packer_slice(&packer));
+    return 0;
+}
+
+static void respond(struct rf_serf *serf, const struct rf_serf_query *query, uint32_t flags,
+                    struct rf_slice payload)
+{
+    if (rf_serf_respond(serf, query, flags, payload) < 0) {
+        serf->stats.serf_dropped_limit++;
+    }
 }
 
 /* ---- internal queries (23) ---- */
@@ -123,29 +138,6 @@ static void answer_conflict(struct rf_serf *serf, const struct rf_serf_query *qu
     respond(serf, query, 0, rf_packer_slice(&packer));
 }
 
-static void answer_key_query(struct rf_serf *serf, const struct rf_serf_query *query, bool is_list)
-{
-    const char *text = is_list ? "Keyring is empty (encryption not enabled)"
-                               : "No keyring to modify (encryption not enabled)";
-    if (serf->config.is_encrypted) {
-        text = "This node takes its keys from its configuration only";
-    }
-    uint8_t bytes[RF_QUERY_RESPONSE_SIZE_MAX];
-    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
-    struct rf_serf_message message = {.type = RF_SERF_KEY_RESPONSE,
-                                      .key_response = {.message = rf_slice_text(text)}};
-    int size = rf_serf_message_encode(&message, &packer);
-    RF_ASSERT(size > 0);
-    respond(serf, query, 0, rf_packer_slice(&packer));
-}
-
-static bool changes_keys(const struct rf_serf_query *query)
-{
-    return rf_slice_equal_text(query->name, "_serf_install-key") ||
-           rf_slice_equal_text(query->name, "_serf_use-key") ||
-           rf_slice_equal_text(query->name, "_serf_remove-key");
-}
-
 /* Queries that end a Go peer, which looks at the first byte of what is empty. */
 static bool is_deadly(const struct rf_serf_query *query)
 {
@@ -156,19 +148,19 @@ static bool is_deadly(const struct rf_serf_query *query)
             return true;
         }
     }
-    return query->payload.size == 0 && changes_keys(query);
+    enum rf_key_op op;
+    return query->payload.size == 0 && rf_serf_key_op(query->name, &op) && op != RF_KEY_LIST;
 }
 
 /* Queries with other names are the application's. We have none that answers, so silence is right.
  */
 static void deliver(struct rf_serf *serf, const struct rf_serf_query *query)
 {
+    enum rf_key_op op;
     if (rf_slice_equal_text(query->name, "_serf_conflict")) {
         answer_conflict(serf, query);
-    } else if (rf_slice_equal_text(query->name, "_serf_list-keys")) {
-        answer_key_query(serf, query, true);
-    } else if (changes_keys(query)) {
-        answer_key_query(serf, query, false);
+    } else if (rf_serf_key_op(query->name, &op)) {
+        rf_serf_on_key_query(serf, query, op);
     }
 }
 
@@ -215,8 +207,7 @@ static bool is_same_place(const struct rf_address *a, const struct rf_address *b
     return a->port == b->port && sizes[0] == sizes[1] && memcmp(ips[0], ips[1], sizes[0]) == 0;
 }
 
-/* 22.6: the time a query is given, by the number of nodes that answer. */
-static uint64_t query_timeout_ns(const struct rf_serf *serf)
+uint64_t rf_serf_query_timeout_ns(const struct rf_serf *serf)
 {
     const size_t *counts = serf->swim.nodes.state_counts;
     return serf->swim.config.gossip_interval_ns *
@@ -232,7 +223,7 @@ static void contest_start(struct rf_serf *serf)
         serf->stats.serf_dropped_memory++;
         return; /* the conflict will show again */
     }
-    uint64_t timeout_ns = query_timeout_ns(serf);
+    uint64_t timeout_ns = rf_serf_query_timeout_ns(serf);
     *contest = (struct rf_contest){.is_running = true,
                                    .ltime = serf->query_time,
                                    .id = (uint32_t)rf_random_below(&serf->swim.random, 1u << 31),
@@ -286,6 +277,9 @@ static bool is_new_voter(struct rf_serf *serf, struct rf_slice from)
 void rf_serf_on_response(struct rf_serf *serf, const struct rf_serf_query_response *response)
 {
     struct rf_contest *contest = &serf->contest;
+    if (rf_serf_on_answer(serf, response)) {
+        return;
+    }
     if (!contest->is_running || response->ltime != contest->ltime || response->id != contest->id ||
         (response->flags & RF_SERF_RESPONSE_ACK) != 0 || !is_new_voter(serf, response->from)) {
         return;

@@ -24,7 +24,8 @@ struct fuzz {
     struct rf_slice input;
     struct rf_serf *serfs[MACHINES];
     uint64_t now_ns;
-    uint64_t exchange_id; /* last one that was asked for */
+    uint64_t exchange_id;    /* last one that was asked for */
+    uint64_t key_request_id; /* likewise; 0: none, or it is done */
     struct go_peer_view view;
 };
 
@@ -84,22 +85,27 @@ static int make_serf_message(struct fuzz *fuzz, struct rf_packer *packer)
         break;
     case 3:
         message.type = RF_SERF_QUERY;
-        message.query = (struct rf_serf_query){.ltime = take_ltime(fuzz),
-                                               .id = (uint32_t)take(fuzz, 1),
-                                               .address = from,
-                                               .flags = (uint32_t)take(fuzz, 1),
-                                               .relay_factor = (uint8_t)take(fuzz, 1),
-                                               .name = rf_slice_text(queries[take(fuzz, 1) % 5]),
-                                               .payload = take_name(fuzz)};
+        message.query = (struct rf_serf_query){
+            .ltime = take_ltime(fuzz),
+            .id = (uint32_t)take(fuzz, 1),
+            .address = from,
+            .flags = (uint32_t)take(fuzz, 1),
+            .relay_factor = (uint8_t)take(fuzz, 1),
+            .name = rf_slice_text(queries[take(fuzz, 1) % 5]),
+            .payload = choice > 100 ? rf_slice_text("\x07\x81\xa3Key\xa1k") : take_name(fuzz)};
         break;
-    default:
+    default: {
+        const struct rf_ask *ask = &fuzz->serfs[0]->asks[choice % RF_SERF_ASKS_MAX];
+        const struct rf_contest *contest = &fuzz->serfs[0]->contest;
         message.type = RF_SERF_QUERY_RESPONSE;
         message.query_response =
-            (struct rf_serf_query_response){.ltime = fuzz->serfs[0]->contest.ltime,
-                                            .id = fuzz->serfs[0]->contest.id,
+            (struct rf_serf_query_response){.ltime = ask->id != 0 ? ask->ltime : contest->ltime,
+                                            .id = ask->id != 0 ? ask->query_id : contest->id,
                                             .from = take_name(fuzz),
+                                            .flags = choice > 200,
                                             .payload = take_bytes(fuzz)};
         break;
+    }
     }
     rf_pack_byte(packer, RF_MESSAGE_USER);
     return rf_serf_message_encode(&message, packer);
@@ -204,6 +210,19 @@ static void pass_time(struct fuzz *fuzz, uint64_t extra_ns)
     }
 }
 
+/* The driver has done what was asked of it last. */
+static void key_done(struct fuzz *fuzz)
+{
+    struct rf_slice key = rf_slice_text("0123456789abcdef");
+    struct rf_serf_key_result result = {.is_done = take(fuzz, 1) % 2 == 0, .message = "no"};
+    result.keys = &key;
+    result.keys_count = take(fuzz, 1) % 2;
+    for (int i = 0; i < MACHINES && fuzz->key_request_id != 0; i++) {
+        rf_serf_key_done(fuzz->serfs[i], fuzz->now_ns, fuzz->key_request_id, &result);
+    }
+    fuzz->key_request_id = 0;
+}
+
 static void local_call(struct fuzz *fuzz)
 {
     uint8_t choice = (uint8_t)take(fuzz, 1);
@@ -214,6 +233,12 @@ static void local_call(struct fuzz *fuzz)
             codes[i] = rf_serf_join(fuzz->serfs[i], fuzz->now_ns, &from, 1, &join_id, NULL);
         } else if (choice < 200) {
             codes[i] = rf_serf_set_meta(fuzz->serfs[i], fuzz->now_ns, &choice, 1, NULL);
+        } else if (choice < 220) {
+            const struct rf_serf_question question = {.name = "_serf_list-keys",
+                                                      .payload = rf_slice_text("\x07\x80"),
+                                                      .relay_factor = choice % 4};
+            uint64_t ask_id;
+            codes[i] = rf_serf_ask(fuzz->serfs[i], fuzz->now_ns, &question, &ask_id, NULL);
         } else if (choice < 240) {
             codes[i] = 0;
             rf_serf_exchange_done(fuzz->serfs[i], fuzz->now_ns, fuzz->exchange_id, -ECONNREFUSED,
@@ -229,7 +254,7 @@ static void one_event(struct fuzz *fuzz)
 {
     uint8_t bytes[4096];
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
-    switch (take(fuzz, 1) % 12) {
+    switch (take(fuzz, 1) % 13) {
     case 0:
     case 1:
     case 2:
@@ -259,6 +284,9 @@ static void one_event(struct fuzz *fuzz)
     case 10:
         pass_time(fuzz, take(fuzz, 2) * 1000000);
         break;
+    case 11:
+        key_done(fuzz);
+        break;
     default:
         local_call(fuzz);
         break;
@@ -281,6 +309,8 @@ static void drain(struct fuzz *fuzz)
         if (outputs[0].type == RF_OUTPUT_EXCHANGE) {
             go_peer_must_survive_stream(&fuzz->view, outputs[0].bytes, outputs[0].bytes_size);
             fuzz->exchange_id = outputs[0].exchange_id;
+        } else if (outputs[0].type == RF_OUTPUT_KEY_REQUEST) {
+            fuzz->key_request_id = outputs[0].request_id;
         }
     }
     RF_ASSERT(!rf_serf_next(fuzz->serfs[1], &outputs[1]));
@@ -297,6 +327,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.members_max = 6;
     config.intents_max = 4;
     uint64_t seed = take(&fuzz, 2);
+    config.is_encrypted = seed % 2 != 0;
     for (int i = 0; i < MACHINES; i++) {
         int code = rf_serf_new(&config, seed, fuzz.now_ns, &fuzz.serfs[i], NULL);
         RF_ASSERT(code == 0);
