@@ -170,6 +170,15 @@ static void output_do(struct rf_gossip *gossip, uint64_t now_ns, const struct rf
     case RF_OUTPUT_NOTICE:
         rf_driver_log_notice(gossip, output);
         break;
+    case RF_OUTPUT_KEY_REQUEST:
+        rf_driver_key_request(gossip, now_ns, output);
+        break;
+    case RF_OUTPUT_ANSWER:
+        rf_driver_ask_answer(gossip, output);
+        break;
+    case RF_OUTPUT_ASK_DONE:
+        rf_driver_ask_done(gossip, output);
+        break;
     case RF_OUTPUT_RESYNC:
         rf_joiner_lost(&gossip->joiner, now_ns, gossip->serf);
         if (gossip->has_consumer) {
@@ -198,6 +207,8 @@ static void node_close(struct rf_gossip *gossip)
     gossip->streams = NULL;
     rf_gossip_sockets_close(&gossip->sockets);
     gossip->accept_resume_ns = UINT64_MAX;
+    rf_driver_keys_close(gossip);
+    rf_driver_asks_close(gossip);
     sem_post(&gossip->left);
 }
 
@@ -513,7 +524,9 @@ void *rf_driver_run(void *context)
         if (gossip->is_open) {
             time_passed(gossip);
         }
-        rf_driver_call_handle(gossip, rf_driver_now_ns());
+        uint64_t now_ns = rf_driver_now_ns();
+        rf_driver_keys_poll(gossip, now_ns);
+        rf_driver_call_handle(gossip, now_ns);
         if (gossip->has_consumer) {
             consumer_serve(gossip);
         }

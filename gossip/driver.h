@@ -7,6 +7,8 @@
  *   driver_start.c configuration, start and end
  *   driver_call.c  what other threads may ask
  *   driver_member.c what they may ask about one member
+ *   driver_keys.c  our keys: what the cluster has us do with them, and the file they are in
+ *   driver_ask.c   what we ask of the cluster about its keys
  */
 #ifndef RF_GOSSIP_DRIVER_H
 #define RF_GOSSIP_DRIVER_H
@@ -18,10 +20,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/text.h"
 #include "gossip/events.h"
 #include "gossip/gossip.h"
 #include "gossip/joiner.h"
 #include "gossip/keyring.h"
+#include "gossip/keyring_thread.h"
 #include "gossip/packet.h"
 #include "gossip/receiver.h"
 #include "gossip/replay.h"
@@ -46,6 +50,7 @@ enum rf_driver_topic {
     RF_TOPIC_PUSH_PULL,
     RF_TOPIC_LATE,
     RF_TOPIC_LIMIT,
+    RF_TOPIC_KEYS,
     RF_TOPICS_COUNT,
 };
 
@@ -63,6 +68,40 @@ struct rf_driver_failure {
 };
 
 struct rf_call; /* driver_call.c */
+
+/*
+ * What another thread asks and the gossip thread ends later: a query about keys (driver_ask.c), or
+ * reading the keyring file (driver_keys.c). Both hold a reference.
+ */
+struct rf_key_task {
+    atomic_int refs;
+    sem_t done;
+    atomic_bool is_done; /* publishes what is below; the semaphore only wakes */
+    int code;
+    struct rf_error err;
+    /* of a query */
+    uint64_t ask_id;
+    const char *query_name;
+    uint8_t payload[64]; /* the encoded key request */
+    size_t payload_size;
+    uint64_t timeout_ns;
+    uint8_t relay_factor;
+    struct rf_key_record *records; /* who was asked, and what was heard; owned */
+    size_t records_count;
+    size_t records_capacity;
+};
+
+/* Something that is to be done with our keys, in its turn. */
+struct rf_key_job {
+    uint64_t request_id; /* of the machine; 0: reading the file, for `reload` */
+    enum rf_key_op op;
+    uint8_t key[RF_KEY_SIZE_MAX];
+    size_t key_size; /* as received: may be above RF_KEY_SIZE_MAX, and is then no key */
+    char by[RF_QUOTE_SIZE];
+    struct rf_key_task *reload;
+};
+
+enum { RF_KEY_JOBS_MAX = RF_SERF_KEY_REQUESTS_MAX + 4 /* a few readings of the file */ };
 
 struct rf_gossip {
     struct rf_gossip_counters counters; /* written by the gossip thread */
@@ -90,6 +129,12 @@ struct rf_gossip {
     int epoll_fd;
     struct rf_gossip_sockets sockets;
     struct rf_keyring *keyring;
+    struct rf_keyring_thread *keyring_thread; /* NULL: the keys are in no file */
+    struct rf_keyring *keyring_next; /* what the thread is writing; it takes effect after that */
+    struct rf_key_job key_jobs[RF_KEY_JOBS_MAX]; /* in order; while the thread is busy, with [0] */
+    size_t key_jobs_count;
+    bool is_keyring_busy;
+    struct rf_key_task *asks[RF_SERF_ASKS_MAX];
     struct rf_envelope envelope;
     struct rf_serf *serf;
     struct rf_streams *streams;
@@ -143,6 +188,43 @@ RF_NODISCARD int rf_driver_call(struct rf_gossip *gossip, rf_driver_run_call *ru
 
 /* Does the call that waits, if any. Threads: the gossip thread's. */
 void rf_driver_call_handle(struct rf_gossip *gossip, uint64_t now_ns);
+
+/* ---- driver_keys.c; threads: the gossip thread's ---- */
+
+/* Does RF_OUTPUT_KEY_REQUEST, or sees to it that it is done. */
+void rf_driver_key_request(struct rf_gossip *gossip, uint64_t now_ns,
+                           const struct rf_output *output);
+/* Takes a reference of `task`. Errors: -ENOENT no keyring file; RF_ELIMIT. */
+RF_NODISCARD int rf_driver_keys_reload(struct rf_gossip *gossip, uint64_t now_ns,
+                                       struct rf_key_task *task);
+/* Looks whether the disk is done. */
+void rf_driver_keys_poll(struct rf_gossip *gossip, uint64_t now_ns);
+/* The node has closed: nobody gets an answer any more. */
+void rf_driver_keys_close(struct rf_gossip *gossip);
+/* After the gossip thread has ended. */
+void rf_driver_keys_fini(struct rf_gossip *gossip);
+
+/* ---- driver_ask.c; threads: the gossip thread's, but for new and unref ---- */
+
+struct rf_key_task *rf_key_task_new(void); /* NULL: out of memory */
+void rf_key_task_ref(struct rf_key_task *task);
+void rf_key_task_unref(struct rf_key_task *task); /* NULL is allowed */
+/* Publishes its result, and drops the gossip thread's reference. */
+void rf_key_task_end(struct rf_key_task *task, int code);
+
+/* Takes a reference of `task`. Errors: as rf_serf_ask. */
+RF_NODISCARD int rf_driver_ask_begin(struct rf_gossip *gossip, uint64_t now_ns,
+                                     struct rf_key_task *task);
+void rf_driver_ask_answer(struct rf_gossip *gossip, const struct rf_output *output);
+void rf_driver_ask_done(struct rf_gossip *gossip, const struct rf_output *output);
+void rf_driver_asks_close(struct rf_gossip *gossip);
+
+/* Checks a request and puts it into a task. Threads: any. Errors: -EINVAL. */
+RF_NODISCARD int rf_driver_ask_prepare(const struct rf_gossip_keys_request *request,
+                                       struct rf_key_task *task, struct rf_error *err);
+/* Makes a report of what a task has gathered. Threads: any. Errors: -ENOMEM. */
+RF_NODISCARD int rf_driver_ask_report(const struct rf_key_task *task, bool is_list,
+                                      struct rf_gossip_keys_report **ret_report);
 
 /* Encodes tags into a Meta. Returns its size. Errors: -EINVAL a name that is empty or there twice;
  * RF_ELIMIT more than RF_META_SIZE_MAX bytes. */

@@ -11,10 +11,22 @@
 #include "core/assert.h"
 #include "gossip/member_list.h"
 
-/* The gossip thread answers within its longest input, a push/pull of the largest cluster. */
-enum { CALL_TIMEOUT_MS = 5000 };
+/* The gossip thread answers a call within its longest input, a push/pull of the largest cluster. */
+enum {
+    CALL_TIMEOUT_MS = 5000,
+    ASK_TIMEOUT_MS = 120 * 1000,   /* serf's own for 65536 nodes is 16 s on a LAN, 40 s on a WAN */
+    RELOAD_TIMEOUT_MS = 60 * 1000, /* a disk that takes longer has other worries */
+};
 
-enum call_kind { CALL_SET_META, CALL_MEMBERS, CALL_STATUS, CALL_SERF_STATS, CALL_RUN };
+enum call_kind {
+    CALL_SET_META,
+    CALL_MEMBERS,
+    CALL_STATUS,
+    CALL_SERF_STATS,
+    CALL_RUN,
+    CALL_KEYS_ASK,    /* begins it: the end comes by the task */
+    CALL_KEYS_RELOAD, /* likewise */
+};
 
 /*
  * What a thread asks of the gossip thread. One at a time: callers queue at a mutex that the gossip
@@ -37,6 +49,7 @@ struct rf_call {
         struct rf_gossip_status status;
         struct rf_serf_stats serf_stats;
         rf_driver_run_call *run;
+        struct rf_key_task *key_task; /* a reference */
     };
     _Alignas(max_align_t) uint8_t argument[]; /* of `run`: a copy, since the caller may give up */
 };
@@ -64,6 +77,9 @@ static void call_unref(struct rf_call *call)
     }
     if (call->kind == CALL_MEMBERS) {
         rf_gossip_members_free(call->members); /* NULL once the caller has taken them */
+    }
+    if (call->kind == CALL_KEYS_ASK || call->kind == CALL_KEYS_RELOAD) {
+        rf_key_task_unref(call->key_task);
     }
     sem_destroy(&call->done);
     free(call);
@@ -160,6 +176,17 @@ void rf_driver_call_handle(struct rf_gossip *gossip, uint64_t now_ns)
             rf_driver_outputs(gossip, now_ns);
         }
         break;
+    case CALL_KEYS_ASK:
+        call->code = rf_driver_ask_begin(gossip, now_ns, call->key_task);
+        call->err = call->key_task->err;
+        if (gossip->is_open) {
+            rf_driver_outputs(gossip, now_ns);
+        }
+        break;
+    case CALL_KEYS_RELOAD:
+        call->code = rf_driver_keys_reload(gossip, now_ns, call->key_task);
+        call->err = call->key_task->err;
+        break;
     }
     atomic_store_explicit(&call->is_done, true, memory_order_release);
     sem_post(&call->done);
@@ -254,6 +281,68 @@ int rf_gossip_get_serf_stats(struct rf_gossip *gossip, struct rf_serf_stats *ret
         *ret_stats = call->serf_stats;
     }
     call_unref(call);
+    return code;
+}
+
+/* ---- keys ---- */
+
+/* Has the gossip thread begin `task`, and waits for its end. Returns its code. */
+static int key_task_do(struct rf_gossip *gossip, enum call_kind kind, struct rf_key_task *task,
+                       uint64_t timeout_ms, struct rf_error *err)
+{
+    struct rf_call *call = call_new(kind);
+    if (call == NULL) {
+        return rf_error_set(err, -ENOMEM, "gossip: memory for a call");
+    }
+    rf_key_task_ref(task);
+    call->key_task = task;
+    int code = call_do(gossip, call);
+    if (code == -ETIMEDOUT) {
+        (void)rf_error_set(err, code, "gossip: the thread did not begin within %d ms",
+                           CALL_TIMEOUT_MS);
+    } else if (code < 0) {
+        (void)rf_error_set(err, code, "%s", call->err.text);
+    }
+    call_unref(call);
+    if (code < 0) {
+        return code;
+    }
+    if (!wait_until_posted(&task->done, (uint32_t)timeout_ms) ||
+        !atomic_load_explicit(&task->is_done, memory_order_acquire)) {
+        return rf_error_set(err, -ETIMEDOUT, "gossip: no end within %llu ms",
+                            (unsigned long long)timeout_ms);
+    }
+    return task->code < 0 ? rf_error_set(err, task->code, "%s", task->err.text) : 0;
+}
+
+int rf_gossip_keys_ask(struct rf_gossip *gossip, const struct rf_gossip_keys_request *request,
+                       struct rf_gossip_keys_report **ret_report, struct rf_error *err)
+{
+    struct rf_key_task *task = rf_key_task_new();
+    if (task == NULL) {
+        return rf_error_set(err, -ENOMEM, "gossip: memory for the answers");
+    }
+    uint64_t timeout_ms = request->timeout_ms == 0 ? ASK_TIMEOUT_MS : request->timeout_ms;
+    int code = rf_driver_ask_prepare(request, task, err);
+    if (code == 0) {
+        code = key_task_do(gossip, CALL_KEYS_ASK, task, timeout_ms + CALL_TIMEOUT_MS, err);
+    }
+    if (code == 0 &&
+        rf_driver_ask_report(task, request->op == RF_GOSSIP_KEYS_LIST, ret_report) < 0) {
+        code = rf_error_set(err, -ENOMEM, "gossip: memory for the report");
+    }
+    rf_key_task_unref(task);
+    return code;
+}
+
+int rf_gossip_keys_reload(struct rf_gossip *gossip, struct rf_error *err)
+{
+    struct rf_key_task *task = rf_key_task_new();
+    if (task == NULL) {
+        return rf_error_set(err, -ENOMEM, "gossip: memory for a call");
+    }
+    int code = key_task_do(gossip, CALL_KEYS_RELOAD, task, RELOAD_TIMEOUT_MS, err);
+    rf_key_task_unref(task);
     return code;
 }
 

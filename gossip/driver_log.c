@@ -14,6 +14,8 @@ static uint32_t lines_max(enum rf_driver_topic topic)
     switch (topic) {
     case RF_TOPIC_MEMBER:
         return 200;
+    case RF_TOPIC_KEYS:
+        return 60;
     case RF_TOPIC_SUSPECT:
     case RF_TOPIC_REFUTE:
     case RF_TOPIC_PUSH_PULL:

@@ -13,6 +13,7 @@
 
 #include "core/assert.h"
 #include "core/text.h"
+#include "gossip/keyring_file.h"
 #include "gossip/tags.h"
 
 RF_COUNTERS_INFO(rf_gossip_counters_info, RF_GOSSIP_COUNTERS);
@@ -70,7 +71,17 @@ int rf_driver_tags_encode(const struct rf_gossip_tag *tags, size_t tags_count,
 static int keys_set(struct rf_gossip *gossip, const struct rf_gossip_config *config,
                     struct rf_error *err)
 {
-    int code = rf_keyring_new(&gossip->keyring, err);
+    if (config->keyring_file != NULL && config->keys_count > 0) {
+        return rf_error_set(err, -EINVAL,
+                            "gossip: a key and a keyring file, expected one of them: the file has "
+                            "all keys");
+    }
+    int code = config->keyring_file == NULL
+                   ? rf_keyring_new(&gossip->keyring, err)
+                   : rf_keyring_file_load(config->keyring_file, &gossip->keyring, err);
+    if (code < 0) {
+        return rf_error_prefix(err, code, "gossip");
+    }
     for (size_t i = 0; code == 0 && i < config->keys_count; i++) {
         code = rf_keyring_add(gossip->keyring,
                               rf_slice(config->keys[i].bytes, config->keys[i].size), err);
@@ -78,9 +89,7 @@ static int keys_set(struct rf_gossip *gossip, const struct rf_gossip_config *con
             return rf_error_prefix(err, code, "gossip: key %zu", i + 1);
         }
     }
-    if (code < 0) {
-        return code;
-    }
+    rf_counter_set(&gossip->counters.keys, rf_keyring_count(gossip->keyring));
     size_t label_size = config->label == NULL ? 0 : strlen(config->label);
     if (label_size > RF_LABEL_SIZE_MAX) {
         return rf_error_set(err, -EINVAL, "gossip: label of %zu bytes, allowed 0..%d", label_size,
@@ -203,6 +212,7 @@ static int machine_start(struct rf_gossip *gossip, const struct rf_gossip_config
     serf_config.swim.meta_size = meta_size;
     serf_config.swim.packet_overhead = rf_packet_overhead(&gossip->envelope);
     serf_config.swim.wall_ns = wall_ns();
+    serf_config.is_encrypted = rf_keyring_count(gossip->keyring) > 0;
     code = rf_serf_new(&serf_config, random_seed(), now_ns, &gossip->serf, err);
     if (code < 0) {
         return code;
@@ -234,6 +244,17 @@ static int descriptors_open(struct rf_gossip *gossip, struct rf_error *err)
         return rf_error_set(err, code, "gossip: no descriptors: %s", rf_strerror(code));
     }
     return gossip->has_consumer ? rf_events_init(&gossip->events, err) : 0;
+}
+
+static int keyring_thread_start(struct rf_gossip *gossip, const struct rf_gossip_config *config,
+                                struct rf_error *err)
+{
+    if (config->keyring_file == NULL) {
+        return 0;
+    }
+    int code =
+        rf_keyring_thread_new(config->keyring_file, gossip->wake_fd, &gossip->keyring_thread, err);
+    return code < 0 ? rf_error_prefix(err, code, "gossip") : 0;
 }
 
 /* Signals are the program's business, so the thread takes none. */
@@ -302,6 +323,7 @@ static int start(struct rf_gossip *gossip, const struct rf_gossip_config *config
         (code = rf_joiner_init(&gossip->joiner, config->seeds, config->seeds_count, err)) < 0 ||
         (code = descriptors_open(gossip, err)) < 0 ||
         (code = rf_receiver_new(&gossip->receiver, err)) < 0 ||
+        (code = keyring_thread_start(gossip, config, err)) < 0 ||
         (code = sockets_open(gossip, config, err)) < 0 ||
         (code = advertised_set(gossip, config, err)) < 0 ||
         (code = machine_start(gossip, config, meta, (size_t)meta_size, err)) < 0) {
@@ -348,7 +370,9 @@ void rf_gossip_free(struct rf_gossip *gossip)
     rf_receiver_free(gossip->receiver);
     rf_replay_fini(&gossip->packets_replay);
     rf_replay_fini(&gossip->streams_replay);
-    rf_keyring_free(gossip->keyring);
+    rf_driver_keys_close(gossip); /* callers are gone, but their tasks may be ours alone by now */
+    rf_driver_asks_close(gossip);
+    rf_driver_keys_fini(gossip);
     rf_events_fini(&gossip->events);
     if (gossip->wake_fd >= 0) {
         close(gossip->wake_fd);

@@ -35,8 +35,12 @@ enum {
                                               is being decrypted and decompressed */
     /* Of one address, for IPv6 of one network of 64 bits, which is what one customer has. */
     RF_GOSSIP_ADDRESS_STREAMS_MAX = 32, /* accepted: a quarter, and all of 32 nodes behind it */
-    RF_GOSSIP_ADDRESS_STREAM_BYTES_MAX = 48 << 20, /* the largest state there can be, packed and
-                                                      unpacked; what is left serves thousands */
+    RF_GOSSIP_ADDRESS_STREAM_BYTES_MAX = 48 << 20,  /* the largest state there can be, packed and
+                                                       unpacked; what is left serves thousands */
+    RF_GOSSIP_KEYS_TIMEOUT_MS_MAX = 10 * 60 * 1000, /* of rf_gossip_keys_ask */
+    RF_GOSSIP_KEYS_RELAYS_MAX = 5,
+    RF_GOSSIP_KEYS_TOLD_MAX = 256, /* different keys in a report; further ones are not told */
+    RF_GOSSIP_KEY_TEXT_SIZE = 45,  /* base64 of 32 bytes, and a NUL */
 };
 
 struct rf_gossip_tag {
@@ -70,6 +74,12 @@ struct rf_gossip_config {
     struct rf_gossip_settings settings; /* what differs from the profile */
     const struct rf_gossip_key *keys;   /* the first encrypts, all decrypt; none: plain text */
     size_t keys_count;
+    /*
+     * Where the keys are instead: a file as serf writes it (keyring_file.h), which must be there
+     * and readable by its owner alone. What the cluster changes about the keys is written back to
+     * it before it takes effect. As with serf not together with `keys`. NULL: none.
+     */
+    const char *keyring_file;
     const char *label; /* the cluster's label; NULL or empty: none */
     struct rf_log log; /* called on the gossip thread and on the caller's */
     bool has_consumer; /* events are queued for rf_gossip_event_next; else they are not made */
@@ -84,10 +94,11 @@ struct rf_gossip; /* private to the driver */
  * Checks the configuration, binds, and starts the thread. Does not wait for a join.
  *
  * Ownership: the caller ends *ret_gossip with rf_gossip_free; untouched on failure.
- * Errors:    -EINVAL a bad name, address, tag, key, label or setting; RF_ELIMIT a limit above, the
- * text gives size and limit; -EADDRINUSE "gossip: 127.0.0.1:7370 is in use (udp): stop the program
- * that uses it, or choose another with -bind"; other -errno of the sockets. Host names in `bind`
- * and `advertise` are resolved here, so this may block for seconds.
+ * Errors:    -EINVAL a bad name, address, tag, key, label or setting, or both keys and a keyring file; those
+ *            of reading that file (keyring_file.h); RF_ELIMIT a limit above, the text
+ *            gives size and limit; -EADDRINUSE "gossip: 127.0.0.1:7370 is in use (udp): stop the
+ *            program that uses it, or choose another with -bind"; other -errno of the sockets.
+ *            Host names in `bind` and `advertise` are resolved here, so this may block for seconds.
  */
 RF_NODISCARD int rf_gossip_start(const struct rf_gossip_config *config,
                                  struct rf_gossip **ret_gossip, struct rf_error *err);
@@ -213,6 +224,77 @@ RF_NODISCARD int rf_gossip_forget(struct rf_gossip *gossip, const char *name, bo
 RF_NODISCARD int rf_gossip_rtt(struct rf_gossip *gossip, const char *a, const char *b,
                                uint64_t *ret_rtt_ns, struct rf_error *err);
 
+/* ---- keys ---- */
+
+/* Of the cluster. Changing the key that encrypts: install the new one, use it, remove the old one,
+ * each only when the step before has succeeded on every node. */
+enum rf_gossip_keys_op {
+    RF_GOSSIP_KEYS_LIST,    /* tells which keys there are */
+    RF_GOSSIP_KEYS_INSTALL, /* takes a key in, for decrypting */
+    RF_GOSSIP_KEYS_USE,     /* makes an installed key the one that encrypts */
+    RF_GOSSIP_KEYS_REMOVE,  /* of a key that is not in use */
+};
+
+struct rf_gossip_keys_request {
+    enum rf_gossip_keys_op op;
+    const char *key;      /* base64 of 16, 24 or 32 bytes; not for LIST */
+    uint32_t timeout_ms;  /* for the answers; 0: serf's, 3.2 s up to 9 nodes, more with more */
+    uint8_t relay_factor; /* other nodes that pass each answer on too, in case one is lost: 0..5 */
+};
+
+enum rf_gossip_keys_state {
+    RF_GOSSIP_KEYS_DONE,      /* may have a message all the same */
+    RF_GOSSIP_KEYS_FAILED,    /* `message` is the node's own word on it */
+    RF_GOSSIP_KEYS_NO_RESULT, /* it got the request, and has not answered in time */
+    RF_GOSSIP_KEYS_NO_ANSWER, /* not a word from it */
+};
+
+struct rf_gossip_keys_node {
+    const char *name;
+    enum rf_gossip_keys_state state;
+    const char *message; /* empty: none */
+};
+
+struct rf_gossip_keys_key {
+    char text[RF_GOSSIP_KEY_TEXT_SIZE]; /* base64 */
+    uint32_t nodes_count;               /* that have it */
+    uint32_t primary_count;             /* of these, that encrypt with it */
+};
+
+struct rf_gossip_keys_report {
+    size_t nodes_count; /* that were alive or suspect when it began, this one included */
+    const struct rf_gossip_keys_node *nodes; /* by name */
+    size_t answers_count;                    /* how many of them have answered */
+    size_t errors_count;                     /* of these answered that it failed */
+    size_t keys_count;
+    const struct rf_gossip_keys_key *keys; /* of LIST: those on most nodes first, then by text */
+};
+
+/*
+ * Asks every node of the cluster, of ours and of Serf's, this one included, to do something with
+ * their keys, and gathers the answers until all are there or the time is up. It has succeeded when
+ * errors_count is 0 and answers_count is nodes_count. Doing it again does no harm.
+ *
+ * Ownership: the caller frees *ret_report; keys in it are secrets.
+ * Errors:    -EINVAL the key, or another field; RF_ELIMIT 4 are in flight; -ESHUTDOWN the node has
+ *            left, or does so before the end; -ENOMEM; -ETIMEDOUT the gossip thread does not
+ * answer. That nodes do not answer is no error here. Threads:   any. Blocks for up to the time-out,
+ * without keeping others from their calls.
+ */
+RF_NODISCARD int rf_gossip_keys_ask(struct rf_gossip *gossip,
+                                    const struct rf_gossip_keys_request *request,
+                                    struct rf_gossip_keys_report **ret_report,
+                                    struct rf_error *err);
+void rf_gossip_keys_report_free(struct rf_gossip_keys_report *report);
+
+/*
+ * Reads the keyring file anew, and takes its keys instead of those in use.
+ * Errors: -ENOENT the node was started without one; those of reading it (keyring_file.h), and the
+ *         keys stay as they are; -ESHUTDOWN, -ENOMEM, -ETIMEDOUT.
+ * Threads: any. Blocks as long as the disk takes.
+ */
+RF_NODISCARD int rf_gossip_keys_reload(struct rf_gossip *gossip, struct rf_error *err);
+
 /* ---- status and counters ---- */
 
 struct rf_gossip_status {
@@ -255,11 +337,14 @@ RF_NODISCARD int rf_gossip_get_status(struct rf_gossip *gossip,
     X(TOTAL, accept_errors, "errors", "accepts that failed: no descriptors or no memory")        \
     X(TOTAL, join_rounds, "rounds", "rounds through the seeds")                                  \
     X(TOTAL, events, "events", "events made for the consumer")                                   \
+    X(TOTAL, key_requests, "requests", "requests of the cluster about this node's keys")         \
+    X(TOTAL, key_requests_failed, "requests", "of these that failed, on the disk or otherwise")  \
     X(TOTAL, resyncs, "events", "whole lists given to the consumer, its queue having been full") \
     X(GAUGE, streams, "streams", "TCP streams open")                                             \
     X(GAUGE, stream_bytes, "bytes", "bytes held by TCP streams")                                 \
     X(GAUGE, stream_bytes_peak, "bytes",                                                         \
       "the most that TCP streams ever held, with what was being decrypted and decompressed")     \
+    X(GAUGE, keys, "keys", "keys that open what others send; 0: the gossip is not encrypted")    \
     X(GAUGE, members, "members", "members known, this node included")                            \
     X(GAUGE, members_alive, "members", "members alive or leaving, this node included")
 

@@ -55,7 +55,7 @@ int rf_serf_respond(struct rf_serf *serf, const struct rf_serf_query *query, uin
     }
     if (!rf_swim_is_member_address(&serf->swim, &query->address)) {
         serf->swim.stats.strangers_refused++; /* else one query makes all of us answer a victim */
-        return;
+        return 0;
     }
     uint8_t bytes[RF_QUERY_RESPONSE_SIZE_MAX];
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));

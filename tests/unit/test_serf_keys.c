@@ -149,8 +149,17 @@ static void hear_alive(const char *name)
 
 static const uint8_t key_16[16] = "0123456789abcdef";
 
+/* Only members are answered. */
+static void meet_the_asker(void)
+{
+    if (rf_serf_member(serf, rf_slice_text("q")) == NULL) {
+        hear_alive("q");
+    }
+}
+
 static void key_query(const char *name, uint32_t id, struct rf_slice key)
 {
+    meet_the_asker();
     uint8_t payload[64];
     struct rf_packer packer = rf_packer(payload, sizeof(payload));
     const struct rf_serf_message request = {.type = RF_SERF_KEY_REQUEST, .key_request = {key}};
@@ -264,6 +273,7 @@ static void a_list_of_as_many_keys_as_there_can_be_fits_into_an_answer(void **st
                                                     .address = address_of("q"),
                                                     .source_node = rf_slice_text("q"),
                                                     .name = rf_slice_text("_serf_list-keys")}};
+    meet_the_asker();
     deliver(&query);
     struct rf_serf_key_result result = {.is_done = true, .keys = keys, .keys_count = RF_KEYS_MAX};
     rf_serf_key_done(serf, now_ns, seen_first(RF_OUTPUT_KEY_REQUEST)->request_id, &result);
@@ -296,6 +306,7 @@ static void a_query_without_a_key_request_in_it_is_answered_as_failed(void **sta
                                                     .source_node = rf_slice_text("q"),
                                                     .name = rf_slice_text("_serf_use-key"),
                                                     .payload = rf_slice_text("\x07garbage")}};
+    meet_the_asker();
     deliver(&query);
     assert_int_equal(seen_count(RF_OUTPUT_KEY_REQUEST), 0);
     assert_false(answered().result);
