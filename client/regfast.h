@@ -222,6 +222,11 @@ struct regfast_register_options {
     const char *bind;           /* own gossip address, UDP and TCP; NULL: ":0", any free port */
     const char *bind_advertise; /* gossip address that others are told; NULL: `bind`, as `addr` */
     uint32_t replicas;          /* weight, 1..65535; 0: 1000 */
+    const char *encrypt; /* key of an encrypted cluster, base64 of 16, 24 or 32 bytes; NULL: none */
+    const char
+        *keyring_file; /* its keys in a file as serf writes it, mode 0600, which takes what the
+                          cluster changes about them; not together with `encrypt`; NULL: none */
+    const char *label; /* the cluster's label, at most 255 bytes; NULL: none */
 };
 
 /*

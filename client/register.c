@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/member.h"
 #include "gossip/gossip.h"
+#include "gossip/keyring.h"
 
 enum {
     REGISTRIES_TEXT_MAX = 16 * 1024, /* RF_GOSSIP_SEEDS_MAX names of full length */
@@ -102,7 +103,20 @@ static int start(struct regfast_registration *registration,
     }
     const struct rf_gossip_tag tags[] = {
         {"addr", registration->addr}, {"group", options->group}, {"replicas", replicas}};
+    uint8_t key_bytes[RF_KEY_SIZE_MAX];
+    struct rf_gossip_key key = {.bytes = key_bytes};
+    if (options->encrypt != NULL) {
+        code = rf_key_parse(options->encrypt, strlen(options->encrypt), key_bytes, err);
+        if (code < 0) {
+            return rf_error_prefix(err, code, "encrypt");
+        }
+        key.size = (size_t)code;
+    }
     struct rf_gossip_config config = {
+        .keys = &key,
+        .keys_count = options->encrypt != NULL ? 1 : 0,
+        .keyring_file = options->keyring_file,
+        .label = options->label,
         .name = options->id,
         .bind = options->bind == NULL ? BIND_DEFAULT : options->bind,
         .advertise = options->bind_advertise,

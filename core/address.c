@@ -308,3 +308,14 @@ void rf_address_first_private(struct rf_address *ret_address)
     }
     *ret_address = other;
 }
+
+bool rf_address_is_loopback(const struct rf_address *address)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const uint8_t one[16] = {[15] = 1};
+    if (address->ip_size == 16) {
+        return memcmp(address->ip, one, sizeof(one)) == 0 ||
+               (memcmp(address->ip, mapped, sizeof(mapped)) == 0 && address->ip[12] == 127);
+    }
+    return address->ip_size == 4 && address->ip[0] == 127;
+}

@@ -80,6 +80,9 @@ RF_NODISCARD int rf_host_port_resolve(const struct rf_host_port *host_port,
                                       struct rf_address *addresses, int addresses_max,
                                       struct rf_error *err);
 
+/* Whether an address reaches no other machine: 127.0.0.0/8, ::1, also in the mapped form. */
+bool rf_address_is_loopback(const struct rf_address *address);
+
 /*
  * The machine's first private IPv4 address (RFC 1918) of an interface that is up, else its first
  * other one that is not loopback, else 127.0.0.1; port 0. This is what an empty or wildcard host in

@@ -14,7 +14,7 @@
 #include "tools/regctl/regctl.h"
 
 /* Scopes of options. */
-enum { SCOPE_ASK = 1, SCOPE_REGISTER = 2, SCOPE_ADMIN = 4, SCOPE_FORGET = 8 };
+enum { SCOPE_ASK = 1, SCOPE_REGISTER = 2, SCOPE_ADMIN = 4, SCOPE_FORGET = 8, SCOPE_KEYS = 16 };
 
 enum {
     ARGUMENTS_ANY = 1 << 20, /* more than a command line holds */
@@ -61,6 +61,11 @@ static const struct command commands[] = {
      "Prints the round-trip time between two members, or between one and the registry that is "
      "asked, as their network coordinates tell it: in microseconds.",
      rf_regctl_rtt, 1, 2, SCOPE_ADMIN},
+    {"keys", "list | install KEY | use KEY | remove KEY",
+     "Changes the keys that encrypt the cluster's gossip, on every node: install a new one, use "
+     "it, remove the old one, each when the step before has succeeded. list prints KEY, NODES that "
+     "have it and NODES that encrypt with it. Exits with 0 if every node has done it.",
+     rf_regctl_keys, 1, 2, SCOPE_ADMIN | SCOPE_KEYS},
 };
 
 enum { COMMANDS_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -98,6 +103,16 @@ static const struct rf_option table[] = {
     {"bind-advertise", "HOST:PORT", "Gossip address that others are told. (default: as -bind)",
      RF_OPTION_HOST_PORT, .port_default = 7370, .scope = SCOPE_REGISTER,
      .text = &values.bind_advertise},
+    {"encrypt", "KEY", "The cluster's key for gossip, base64 of 16, 24 or 32 bytes.",
+     RF_OPTION_TEXT, .scope = SCOPE_REGISTER, .text = &values.encrypt},
+    {"keyring-file", "FILE",
+     "The cluster's keys for gossip, as serf writes them; mode 0600. Not together with -encrypt.",
+     RF_OPTION_TEXT, .scope = SCOPE_REGISTER, .text = &values.keyring_file},
+    {"label", "NAME", "The cluster's label.", RF_OPTION_TEXT, .scope = SCOPE_REGISTER,
+     .text = &values.label},
+    {"relay", "N", "Other nodes that pass each answer on too, in case one is lost.",
+     RF_OPTION_NUMBER, .max = 5, .scope = SCOPE_KEYS, .default_value = "0",
+     .number = &values.relay},
     {"replicas", "N", "Weight: points in the ring.", RF_OPTION_NUMBER, .min = 1, .max = 65535,
      .scope = SCOPE_REGISTER, .default_value = "1000", .number = &values.replicas},
     {"json", NULL, "Print JSON.", RF_OPTION_FLAG, .flag = &values.json},

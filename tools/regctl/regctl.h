@@ -35,6 +35,11 @@ struct regctl_options {
     const char *bind;
     const char *bind_advertise;
     uint64_t replicas;
+    const char *encrypt;
+    const char *keyring_file;
+    const char *label;
+    /* Of keys. */
+    uint64_t relay;
     /* Of forget. */
     bool prune;
 };
@@ -45,7 +50,7 @@ typedef int regctl_run(const struct regctl_options *options, struct regfast_clie
                        int arguments_count, char **arguments);
 
 regctl_run rf_regctl_match, rf_regctl_owners, rf_regctl_members, rf_regctl_groups, rf_regctl_info,
-    rf_regctl_ping, rf_regctl_register, rf_regctl_forget, rf_regctl_rtt;
+    rf_regctl_ping, rf_regctl_register, rf_regctl_forget, rf_regctl_rtt, rf_regctl_keys;
 
 /*
  * Sends a request to the admin socket and waits for its result. Takes `request` (NULL: there was no

@@ -108,6 +108,9 @@ int rf_regctl_register(const struct regctl_options *options, struct regfast_clie
         .bind = options->bind,
         .bind_advertise = options->bind_advertise,
         .replicas = (uint32_t)options->replicas,
+        .encrypt = options->encrypt,
+        .keyring_file = options->keyring_file,
+        .label = options->label,
     };
     int code = regfast_register(&register_options, &registration, error, sizeof(error));
     if (code < 0) {

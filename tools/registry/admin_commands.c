@@ -68,6 +68,7 @@ static int rtt(void *context, json_t *request, json_t **ret_result, struct rf_er
 const struct rf_admin_command rf_admin_commands[] = {
     {"forget", forget, true},
     {"rtt", rtt, false},
+    {"keys", rf_admin_keys, true},
 };
 
 const size_t rf_admin_commands_count = sizeof(rf_admin_commands) / sizeof(rf_admin_commands[0]);

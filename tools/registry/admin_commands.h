@@ -12,4 +12,6 @@
 extern const struct rf_admin_command rf_admin_commands[];
 extern const size_t rf_admin_commands_count;
 
+rf_admin_run rf_admin_keys; /* admin_keys.c */
+
 #endif

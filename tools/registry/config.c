@@ -10,6 +10,7 @@
 #include "core/assert.h"
 #include "core/member.h"
 #include "core/options.h"
+#include "gossip/keyring.h"
 
 enum {
     CLIENT_PORT = 9800,
@@ -30,6 +31,10 @@ static struct {
     const char *advertise;
     const char *registries;
     const char *admin;
+    const char *encrypt;
+    const char *keyring_file;
+    const char *label;
+    bool insecure_gossip;
     const char *io;
     uint64_t workers;
     const char *busy_poll;
@@ -89,6 +94,31 @@ static const struct rf_option table[] = {
      .type = RF_OPTION_HOST_PORTS,
      .port_default = RF_GOSSIP_PORT_DEFAULT,
      .text = &values.registries},
+    {.name = "encrypt",
+     .value_name = "KEY",
+     .help = "Encrypt gossip with this key, base64 of 16, 24 or 32 bytes, as every node of the "
+             "cluster does. Others on the machine see it among the processes: better is "
+             "-keyring-file.",
+     .type = RF_OPTION_TEXT,
+     .text = &values.encrypt},
+    {.name = "keyring-file",
+     .value_name = "FILE",
+     .help = "Encrypt gossip with the keys in this file, a JSON array of base64 strings as serf "
+             "writes it, the key that encrypts first; mode 0600. What the cluster changes about "
+             "the keys is written to it; SIGHUP reads it anew. As with serf not together with "
+             "-encrypt.",
+     .type = RF_OPTION_TEXT,
+     .text = &values.keyring_file},
+    {.name = "label",
+     .value_name = "NAME",
+     .help = "Label of the cluster, 1..255 bytes: nodes with another one, or none, are not heard. "
+             "Serf agents have none.",
+     .type = RF_OPTION_TEXT,
+     .text = &values.label},
+    {.name = "insecure-gossip",
+     .help = "Gossip without encryption is meant: do not warn of it at the start.",
+     .type = RF_OPTION_FLAG,
+     .flag = &values.insecure_gossip},
     {.name = "admin",
      .value_name = "PATH",
      .help = "Admin socket to make, for regctl -admin: who may open it may change the cluster. "
@@ -220,6 +250,24 @@ static int set_id(struct rf_registry_config *config, struct rf_error *err)
     return 0;
 }
 
+static int set_key(struct rf_registry_config *config, struct rf_error *err)
+{
+    if (values.encrypt == NULL) {
+        return 0;
+    }
+    if (values.keyring_file != NULL) {
+        return rf_error_set(err, -EINVAL,
+                            "options -encrypt and -keyring-file: only one of them, the file has "
+                            "all keys");
+    }
+    int size = rf_key_parse(values.encrypt, strlen(values.encrypt), config->key, err);
+    if (size < 0) {
+        return rf_error_prefix(err, size, "option -encrypt");
+    }
+    config->key_size = (size_t)size;
+    return 0;
+}
+
 static int set_seeds(struct rf_registry_config *config, struct rf_error *err)
 {
     if (values.registries == NULL) {
@@ -286,10 +334,16 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
     config->addr = values.addr;
     config->advertise = values.advertise;
     config->admin = values.admin;
+    config->keyring_file = values.keyring_file;
+    config->label = values.label;
+    config->insecure_gossip = values.insecure_gossip;
     set_choices(config);
     ret = set_limits(config, err);
     if (ret == 0) {
         ret = set_id(config, err);
+    }
+    if (ret == 0) {
+        ret = set_key(config, err);
     }
     if (ret == 0) {
         ret = set_seeds(config, err);
@@ -317,7 +371,8 @@ void rf_registry_config_print_help(FILE *stream)
     rf_options_print(&options, UINT32_MAX, stream);
     fputs(
         "\nSIGTERM or SIGINT: leave the cluster, answer what is in flight, exit 0. A second one:\n"
-        "exit at once with 1. Exit codes: 1 it could not start, or another node has its name, 2 "
+        "exit at once with 1. SIGHUP: read the keyring file anew. Exit codes: 1 it could not "
+        "start, or another node has its name, 2 "
         "wrong\nusage.\n",
         stream);
 }

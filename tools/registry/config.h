@@ -32,7 +32,12 @@ struct rf_registry_config {
     char *seeds_text;           /* owned; the seeds point into it */
     const char *seeds[RF_GOSSIP_SEEDS_MAX];
     size_t seeds_count;
-    const char *admin; /* path of the admin socket; NULL: none */
+    const char *admin;        /* path of the admin socket; NULL: none */
+    uint8_t key[32];          /* of gossip */
+    size_t key_size;          /* 0: none, or in the file */
+    const char *keyring_file; /* NULL: none */
+    const char *label;        /* NULL: none */
+    bool insecure_gossip;     /* no warning that it is not encrypted */
     enum rf_io io;
     /* As in struct rf_server_config. */
     unsigned workers;

@@ -96,7 +96,12 @@ static int start_gossip(struct registry *registry, struct rf_error *err)
         {"group", REGISTRY_GROUP},
         {"addr", registry->advertised},
     };
+    const struct rf_gossip_key key = {config->key, config->key_size};
     const struct rf_gossip_config gossip_config = {
+        .keys = &key,
+        .keys_count = config->key_size > 0 ? 1 : 0,
+        .keyring_file = config->keyring_file,
+        .label = config->label,
         .name = config->id,
         .bind = config->bind,
         .advertise = config->bind_advertise,
@@ -150,8 +155,41 @@ static int start(struct registry *registry, struct rf_error *err)
     return ret;
 }
 
+/* A drop-in replacement of a registry without keys has to start without: so it only says it. */
+static void warn_insecure(const struct registry *registry)
+{
+    const struct rf_registry_config *config = &registry->config;
+    const struct rf_address *bound = rf_gossip_bound(registry->gossip);
+    if (config->key_size > 0 || config->keyring_file != NULL || config->insecure_gossip ||
+        rf_address_is_loopback(bound)) {
+        return;
+    }
+    char text[RF_ADDRESS_TEXT_SIZE];
+    rf_log(&registry->log, RF_LOG_WARN,
+           "insecure_gossip bind=%s text=\"gossip is not encrypted: whoever reaches this address "
+           "can change the cluster. Set -encrypt or -keyring-file on every node, or "
+           "-insecure-gossip if this is meant\"",
+           rf_address_format(bound, text));
+}
+
+static void reload(const struct registry *registry)
+{
+    struct rf_error err = {0};
+    if (registry->config.keyring_file == NULL) {
+        rf_log(&registry->log, RF_LOG_INFO,
+               "signal=SIGHUP: nothing to reload, there is no -keyring-file and options are read "
+               "at start only");
+    } else if (rf_gossip_keys_reload(registry->gossip, &err) < 0) {
+        rf_log(&registry->log, RF_LOG_ERROR, "signal=SIGHUP: the keys stay as they are: %s",
+               err.text);
+    } else {
+        rf_log(&registry->log, RF_LOG_INFO, "signal=SIGHUP: keyring file read");
+    }
+}
+
 static void log_started(const struct registry *registry)
 {
+    warn_insecure(registry);
     const struct rf_registry_config *config = &registry->config;
     if (registry->is_guessed) {
         rf_log(&registry->log, RF_LOG_INFO,
@@ -231,9 +269,7 @@ static int wait_for_end(const struct registry *registry, const sigset_t *signals
             return EXIT_NAME_LOST;
         }
         if (signal_number == SIGHUP) {
-            rf_log(&registry->log, RF_LOG_INFO,
-                   "signal=SIGHUP: nothing to reload, options are read "
-                   "at start only");
+            reload(registry);
         }
     }
 }
