@@ -94,11 +94,11 @@ struct rf_gossip; /* private to the driver */
  * Checks the configuration, binds, and starts the thread. Does not wait for a join.
  *
  * Ownership: the caller ends *ret_gossip with rf_gossip_free; untouched on failure.
- * Errors:    -EINVAL a bad name, address, tag, key, label or setting, or both keys and a keyring file; those
- *            of reading that file (keyring_file.h); RF_ELIMIT a limit above, the text
- *            gives size and limit; -EADDRINUSE "gossip: 127.0.0.1:7370 is in use (udp): stop the
- *            program that uses it, or choose another with -bind"; other -errno of the sockets.
- *            Host names in `bind` and `advertise` are resolved here, so this may block for seconds.
+ * Errors:    -EINVAL a bad name, address, tag, key, label or setting, or both keys and a keyring
+ * file; those of reading that file (keyring_file.h); RF_ELIMIT a limit above, the text gives size
+ * and limit; -EADDRINUSE "gossip: 127.0.0.1:7370 is in use (udp): stop the program that uses it, or
+ * choose another with -bind"; other -errno of the sockets. Host names in `bind` and `advertise` are
+ * resolved here, so this may block for seconds.
  */
 RF_NODISCARD int rf_gossip_start(const struct rf_gossip_config *config,
                                  struct rf_gossip **ret_gossip, struct rf_error *err);
