@@ -164,7 +164,9 @@ int rf_serf_ask(struct rf_serf *serf, uint64_t now_ns, const struct rf_serf_ques
         return rf_error_set(err, -ENOMEM, "query '%s': out of memory", question->name);
     }
     serf->ask_id = ask.id;
-    *find_free(serf) = ask; /* before our own answer comes */
+    struct rf_ask *place = find_free(serf);
+    RF_ASSERT(place != NULL); /* checked above */
+    *place = ask;             /* before our own answer comes */
     rf_serf_on_query(serf, &message.query, rf_packer_slice(&packer));
     rf_serf_end(serf);
     *ret_ask_id = ask.id;
