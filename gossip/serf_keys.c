@@ -140,7 +140,9 @@ void rf_serf_on_key_query(struct rf_serf *serf, const struct rf_serf_query *quer
                                      .bytes = message.key_request.key.data,
                                      .bytes_size = message.key_request.key.size};
     if (!rf_outbox_put(&serf->swim.out, &output)) {
-        *find(serf, id) = (struct rf_key_request){0};
+        struct rf_key_request *request = find(serf, id);
+        RF_ASSERT(request != NULL); /* just kept */
+        *request = (struct rf_key_request){0};
         respond_text(serf, query, false, "Out of memory");
     }
 }
