@@ -59,6 +59,10 @@ static void set_status(struct rf_serf *serf, struct rf_member_entry *member,
 {
     serf->status_counts[member->status]--;
     member->status = status;
+    member->is_returning = false;
+    if (status == RF_SERF_LEAVING) {
+        member->leaving_ns = serf->now_ns;
+    }
     serf->status_counts[status]++;
 }
 
@@ -334,6 +338,7 @@ bool rf_serf_join_intent(struct rf_serf *serf, uint64_t ltime, struct rf_slice n
         return false;
     }
     member->status_ltime = ltime;
+    member->is_returning = member->status == RF_SERF_LEFT;
     bool is_own_leave = is_self(serf, name) && serf->leave_step != RF_LEAVE_NOT;
     if (member->status == RF_SERF_LEAVING && !is_own_leave) {
         set_status(serf, member, RF_SERF_ALIVE);
@@ -397,6 +402,7 @@ bool rf_serf_leave_intent(struct rf_serf *serf, uint64_t ltime, struct rf_slice 
         return false;
     }
     member->status_ltime = ltime;
+    member->is_returning = false;
     bool is_rebroadcast = leave_member(serf, member);
     if (has_prune) {
         prune(serf, member);

@@ -32,6 +32,8 @@ struct rf_member_entry {
     enum rf_serf_status status;
     uint64_t status_ltime;
     uint64_t leave_ns;            /* when it left or failed; 0: neither */
+    uint64_t leaving_ns;          /* when it last became leaving */
+    bool is_returning;            /* has left, and announced a join since: about to be back */
     uint64_t prune_at_ns;         /* forget it then, unless it is alive again; UINT64_MAX: not */
     struct rf_vivaldi_peer *peer; /* its network coordinate; NULL: not heard of yet */
     char name[];

@@ -38,12 +38,27 @@ static uint32_t used_slots(const struct rf_serf *serf)
 /*
  * Ours, not serf's. Who merges this takes it as the time of a join (rule 20.3). Of a member that is
  * leaving it is the time of its leave, and as a join it would make that very leave, still on its
- * way there, look old: the member would then be seen to fail.
+ * way there, look old: the member would then be seen to fail. A leave that takes longer than any
+ * can is one that the member has not sent, made of an old tombstone: told as it is, it comes to the
+ * member, which then sees that it is outbid.
  */
-static uint64_t status_ltime_told(const struct rf_member_entry *member)
+static uint64_t status_ltime_told(const struct rf_serf *serf, const struct rf_member_entry *member)
 {
-    bool is_leaving = member->status == RF_SERF_LEAVING && member->status_ltime > 0;
+    uint64_t leave_max_ns =
+        2 * serf->config.broadcast_timeout_ns + 2 * serf->config.leave_propagate_ns;
+    bool is_leaving = member->status == RF_SERF_LEAVING && member->status_ltime > 0 &&
+                      serf->now_ns - member->leaving_ns <= leave_max_ns;
     return member->status_ltime - is_leaving;
+}
+
+/*
+ * Ours, not serf's. The time of a member that has left and announced a join since is that of the
+ * join: told as left, it would be taken for a leave after it (rule 20.2), and there the member
+ * would be leaving for good.
+ */
+static bool is_told_left(const struct rf_member_entry *member)
+{
+    return member->status == RF_SERF_LEFT && !member->is_returning;
 }
 
 static int pack_state(const struct rf_serf *serf, struct rf_packer *packer)
@@ -52,16 +67,20 @@ static int pack_state(const struct rf_serf *serf, struct rf_packer *packer)
     rf_serf_push_pull_begin(&writer, packer, serf->member_time, serf->event_time, serf->query_time,
                             used_slots(serf));
     pack_events(serf, &writer);
-    rf_serf_push_pull_left_members(&writer, (uint32_t)serf->status_counts[RF_SERF_LEFT]);
+    uint32_t left_count = 0;
     for (size_t i = 0; i < serf->members.count; i++) {
-        if (serf->members_list[i]->status == RF_SERF_LEFT) {
+        left_count += is_told_left(serf->members_list[i]);
+    }
+    rf_serf_push_pull_left_members(&writer, left_count);
+    for (size_t i = 0; i < serf->members.count && left_count > 0; i++) {
+        if (is_told_left(serf->members_list[i])) {
             rf_serf_push_pull_left_member(&writer, serf->members_list[i]->link.name);
         }
     }
     rf_serf_push_pull_status_ltimes(&writer, (uint32_t)serf->members.count);
     for (size_t i = 0; i < serf->members.count; i++) {
         const struct rf_member_entry *member = serf->members_list[i];
-        rf_serf_push_pull_status_ltime(&writer, member->link.name, status_ltime_told(member));
+        rf_serf_push_pull_status_ltime(&writer, member->link.name, status_ltime_told(serf, member));
     }
     return rf_serf_push_pull_end(&writer);
 }

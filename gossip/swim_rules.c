@@ -9,6 +9,8 @@
 #include "core/assert.h"
 #include "gossip/swim_private.h"
 
+enum { GONE_LATELY = 2 }; /* times gossip_to_the_dead_ns: as long as the dead are told of it */
+
 /* ---- the heap of suspects ---- */
 
 static bool fires_before(const struct rf_node *a, const struct rf_node *b)
@@ -251,6 +253,31 @@ static void tell_the_dead(struct rf_swim *swim, const struct rf_node *node)
                  .from = node->state == RF_NODE_LEFT ? node->link.name : swim->self->link.name}};
     if (node != swim->self) {
         rf_swim_send_alone(swim, &node->address, &message);
+    }
+}
+
+/*
+ * Ours too. Gossip misses a node now and then, and one that missed a refutation sees the other dead
+ * until some push/pull, which is minutes in a large cluster, or until both sides of a cut happen to
+ * call each other. So with each probe interval one of those that went lately is told of it. The
+ * list is searched from a random place: of few that are gone each has its turn soon.
+ */
+void rf_swim_tell_one_dead(struct rf_swim *swim, uint64_t now_ns)
+{
+    const struct rf_node_table *table = &swim->nodes;
+    if (table->state_counts[RF_NODE_DEAD] + table->state_counts[RF_NODE_LEFT] == 0 ||
+        swim->is_leaving) {
+        return;
+    }
+    size_t start = rf_random_below(&swim->random, table->count);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct rf_node *node = table->list[(start + i) % table->count];
+        bool is_gone = node->state == RF_NODE_DEAD || node->state == RF_NODE_LEFT;
+        if (is_gone &&
+            now_ns - node->state_change_ns <= GONE_LATELY * swim->config.gossip_to_the_dead_ns) {
+            tell_the_dead(swim, node);
+            return;
+        }
     }
 }
 

@@ -609,8 +609,28 @@ static void probes_skip_the_dead_and_ourselves(void **state)
     swim.gossip_at_ns = swim.push_pull_at_ns = swim.catch_up_at_ns = UINT64_MAX;
     for (int i = 0; i < 5; i++) {
         tick_at(swim.probe_at_ns);
-        assert_string_equal(outputs(), "");
+        assert_string_equal(outputs(), "dead>a"); /* told of it, not probed */
     }
+    assert_int_equal(swim.stats.probes, 0);
+}
+
+static void the_dead_are_told_of_it_until_they_are_forgotten(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_dead("a", 1, "b");
+    uint64_t dead_ns = now_ns;
+    drain_queue();
+    swim.config.late_bound_ns = 0;
+    swim.gossip_at_ns = swim.push_pull_at_ns = swim.catch_up_at_ns = UINT64_MAX;
+    size_t told_count = 0;
+    for (int i = 0; i < 200 && node("a") != NULL; i++) {
+        tick_at(now_ns + 1000 * MS);
+        bool is_told = strcmp(outputs(), "dead>a") == 0;
+        assert_true(!is_told || now_ns - dead_ns <= 60000 * MS);
+        told_count += is_told;
+    }
+    assert_in_range(told_count, 29, 60); /* until it is forgotten */
 }
 
 /* ---- 14.2, 16 ---- */
@@ -900,6 +920,7 @@ int main(void)
         CASE(probe_that_tcp_answers_is_no_failure),
         CASE(probe_of_a_suspect_tells_it_of_the_suspicion),
         CASE(probes_skip_the_dead_and_ourselves),
+        CASE(the_dead_are_told_of_it_until_they_are_forgotten),
         CASE(gossip_goes_to_the_lately_dead_but_not_to_who_left),
         CASE(news_after_a_rest_goes_out_at_once_and_then_at_the_interval),
         CASE(leave_is_done_when_the_others_were_told),
