@@ -114,6 +114,10 @@ static void event_put(struct rf_gossip *gossip, struct rf_gossip_event *event)
 static void member_changed(struct rf_gossip *gossip, const struct rf_output *output)
 {
     rf_driver_log_member(gossip, output);
+    rf_driver_snapshot_member(gossip, output);
+    if (output->change == RF_MEMBER_CHANGE_REAP) {
+        rf_joiner_forgot(&gossip->joiner, rf_driver_now_ns(), &output->address);
+    }
     if (!gossip->has_consumer) {
         return;
     }
@@ -181,6 +185,7 @@ static void output_do(struct rf_gossip *gossip, uint64_t now_ns, const struct rf
         break;
     case RF_OUTPUT_RESYNC:
         rf_joiner_lost(&gossip->joiner, now_ns, gossip->serf);
+        rf_driver_snapshot_lost(gossip);
         if (gossip->has_consumer) {
             event_put(gossip, NULL);
         }
@@ -409,6 +414,7 @@ static int timeout_ms(const struct rf_gossip *gossip)
             deadline_ns = earlier(deadline_ns, rf_joiner_deadline_ns(&gossip->joiner));
         }
     }
+    deadline_ns = earlier(deadline_ns, rf_driver_snapshot_deadline_ns(gossip));
     uint64_t now_ns = rf_driver_now_ns();
     if (deadline_ns == UINT64_MAX) {
         return -1;
@@ -530,6 +536,7 @@ void *rf_driver_run(void *context)
         if (gossip->has_consumer) {
             consumer_serve(gossip);
         }
+        rf_driver_snapshot_tick(gossip, rf_driver_now_ns());
         gauges_set(gossip);
         struct epoll_event events[EVENTS_MAX];
         int count = epoll_wait(gossip->epoll_fd, events, EVENTS_MAX, timeout_ms(gossip));

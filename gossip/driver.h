@@ -6,6 +6,7 @@
  *   driver_log.c   what it says, and how often at most
  *   driver_start.c configuration, start and end
  *   driver_call.c  what other threads may ask
+ *   driver_snapshot.c what is remembered over a restart
  *   driver_member.c what they may ask about one member
  *   driver_keys.c  our keys: what the cluster has us do with them, and the file they are in
  *   driver_ask.c   what we ask of the cluster about its keys
@@ -30,6 +31,7 @@
 #include "gossip/receiver.h"
 #include "gossip/replay.h"
 #include "gossip/serf.h"
+#include "gossip/snapshot_file.h"
 #include "gossip/sockets.h"
 #include "gossip/streams.h"
 
@@ -65,6 +67,17 @@ struct rf_driver_failure {
     uint64_t exchange_id;
     int code;
     const char *text;
+};
+
+/* Records on their way to the snapshot's file. */
+struct rf_driver_snapshot {
+    struct rf_snapshot_file *file; /* NULL: nothing is kept */
+    uint8_t *bytes;                /* RF_SNAPSHOT_BATCH_SIZE of them; NULL: none yet */
+    size_t size;
+    bool is_lost;                     /* some records were: only a whole snapshot will do */
+    uint64_t next_ns;                 /* no handing over before */
+    struct rf_snapshot_clocks clocks; /* as they were last put */
+    uint32_t incarnation;
 };
 
 struct rf_call; /* driver_call.c */
@@ -141,6 +154,7 @@ struct rf_gossip {
     struct rf_replay packets_replay; /* nonces seen: apart, so that packets do not push out */
     struct rf_replay streams_replay; /* the rarer ones of streams */
     struct rf_joiner joiner;
+    struct rf_driver_snapshot snapshot;
     bool is_open; /* the sockets are */
     bool is_leaving;
     bool has_left;
@@ -225,6 +239,13 @@ RF_NODISCARD int rf_driver_ask_prepare(const struct rf_gossip_keys_request *requ
 /* Makes a report of what a task has gathered. Threads: any. Errors: -ENOMEM. */
 RF_NODISCARD int rf_driver_ask_report(const struct rf_key_task *task, bool is_list,
                                       struct rf_gossip_keys_report **ret_report);
+/* driver_snapshot.c. Harmless without a data folder. Threads: the gossip thread's; end: after it.
+ */
+void rf_driver_snapshot_member(struct rf_gossip *gossip, const struct rf_output *output);
+void rf_driver_snapshot_lost(struct rf_gossip *gossip); /* outputs were: for want of memory */
+void rf_driver_snapshot_tick(struct rf_gossip *gossip, uint64_t now_ns);
+uint64_t rf_driver_snapshot_deadline_ns(const struct rf_gossip *gossip);
+void rf_driver_snapshot_end(struct rf_gossip *gossip);
 
 /* Encodes tags into a Meta. Returns its size. Errors: -EINVAL a name that is empty or there twice;
  * RF_ELIMIT more than RF_META_SIZE_MAX bytes. */

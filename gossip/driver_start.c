@@ -197,7 +197,8 @@ static uint64_t wall_ns(void)
 }
 
 static int machine_start(struct rf_gossip *gossip, const struct rf_gossip_config *config,
-                         const uint8_t *meta, size_t meta_size, struct rf_error *err)
+                         const uint8_t *meta, size_t meta_size, const struct rf_snapshot *restore,
+                         struct rf_error *err)
 {
     uint64_t now_ns = rf_driver_now_ns();
     struct rf_serf_config serf_config;
@@ -213,6 +214,7 @@ static int machine_start(struct rf_gossip *gossip, const struct rf_gossip_config
     serf_config.swim.packet_overhead = rf_packet_overhead(&gossip->envelope);
     serf_config.swim.wall_ns = wall_ns();
     serf_config.is_encrypted = rf_keyring_count(gossip->keyring) > 0;
+    serf_config.restore = restore;
     code = rf_serf_new(&serf_config, random_seed(), now_ns, &gossip->serf, err);
     if (code < 0) {
         return code;
@@ -230,8 +232,27 @@ static int machine_start(struct rf_gossip *gossip, const struct rf_gossip_config
     code = rf_streams_new(&streams_config, &gossip->streams, err);
     if (code == 0) {
         rf_joiner_begin(&gossip->joiner, now_ns, &gossip->advertised, &gossip->bound,
-                        gossip->wake_fd, &gossip->log, &gossip->counters, random_seed());
+                        gossip->wake_fd, &gossip->log, &gossip->counters, gossip->serf,
+                        random_seed());
     }
+    return code;
+}
+
+/* The machine, with what it knew before if there is a folder that says so. */
+static int machine_restore(struct rf_gossip *gossip, const struct rf_gossip_config *config,
+                           const uint8_t *meta, size_t meta_size, struct rf_error *err)
+{
+    if (config->data_dir == NULL) {
+        return machine_start(gossip, config, meta, meta_size, NULL, err);
+    }
+    struct rf_snapshot restore;
+    int code = rf_snapshot_file_open(config->data_dir, &gossip->log, &gossip->counters,
+                                     random_seed(), &restore, &gossip->snapshot.file, err);
+    if (code < 0) {
+        return rf_error_prefix(err, code, "gossip");
+    }
+    code = machine_start(gossip, config, meta, meta_size, &restore, err);
+    rf_snapshot_fini(&restore);
     return code;
 }
 
@@ -326,7 +347,7 @@ static int start(struct rf_gossip *gossip, const struct rf_gossip_config *config
         (code = keyring_thread_start(gossip, config, err)) < 0 ||
         (code = sockets_open(gossip, config, err)) < 0 ||
         (code = advertised_set(gossip, config, err)) < 0 ||
-        (code = machine_start(gossip, config, meta, (size_t)meta_size, err)) < 0) {
+        (code = machine_restore(gossip, config, meta, (size_t)meta_size, err)) < 0) {
         return code;
     }
     code = rf_driver_listen(gossip);
@@ -363,6 +384,7 @@ void rf_gossip_free(struct rf_gossip *gossip)
         rf_driver_wake(gossip);
         pthread_join(gossip->thread, NULL);
     }
+    rf_driver_snapshot_end(gossip);
     rf_streams_free(gossip->streams);
     rf_gossip_sockets_close(&gossip->sockets);
     rf_joiner_fini(&gossip->joiner);

@@ -20,6 +20,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/member.h"
+#include "gossip/data_dir.h"
 #include "gossip/settings.h"
 
 enum {
@@ -81,7 +82,13 @@ struct rf_gossip_config {
      */
     const char *keyring_file;
     const char *label; /* the cluster's label; NULL or empty: none */
-    struct rf_log log; /* called on the gossip thread and on the caller's */
+    /*
+     * Where members, clocks and the incarnation are kept over a restart; NULL: nowhere. Members of
+     * an earlier run are called until they are members again, also after a graceful leave.
+     * Borrowed for the node's life; nobody else writes there.
+     */
+    const struct rf_data_dir *data_dir;
+    struct rf_log log; /* called on the gossip thread and on others */
     bool has_consumer; /* events are queued for rf_gossip_event_next; else they are not made */
 };
 
@@ -340,6 +347,12 @@ RF_NODISCARD int rf_gossip_get_status(struct rf_gossip *gossip,
     X(TOTAL, key_requests, "requests", "requests of the cluster about this node's keys")         \
     X(TOTAL, key_requests_failed, "requests", "of these that failed, on the disk or otherwise")  \
     X(TOTAL, resyncs, "events", "whole lists given to the consumer, its queue having been full") \
+    X(TOTAL, snapshot_writes, "writes", "records appended to the snapshot's file")               \
+    X(TOTAL, snapshot_wholes, "writes", "whole snapshots written")                               \
+    X(TOTAL, snapshot_errors, "errors", "writes of the snapshot that failed")                    \
+    X(TOTAL, snapshot_waits, "times", "records held back, the last ones being written still")    \
+    X(TOTAL, snapshot_records_dropped, "records", "not appended: a whole snapshot follows")      \
+    X(GAUGE, snapshot_size, "bytes", "size of the snapshot's file")                              \
     X(GAUGE, streams, "streams", "TCP streams open")                                             \
     X(GAUGE, stream_bytes, "bytes", "bytes held by TCP streams")                                 \
     X(GAUGE, stream_bytes_peak, "bytes",                                                         \

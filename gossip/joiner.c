@@ -49,7 +49,7 @@ void rf_joiner_fini(struct rf_joiner *joiner)
 
 void rf_joiner_begin(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_address *advertised,
                      const struct rf_address *bound, int wake_fd, const struct rf_log *log,
-                     struct rf_gossip_counters *counters, uint64_t seed)
+                     struct rf_gossip_counters *counters, const struct rf_serf *serf, uint64_t seed)
 {
     joiner->own[0] = *advertised;
     joiner->own[1] = *bound;
@@ -57,15 +57,26 @@ void rf_joiner_begin(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_
     joiner->log = log;
     joiner->counters = counters;
     joiner->random.state = seed;
-    joiner->next_ns = joiner->seeds_count == 0 ? UINT64_MAX : now_ns;
+    joiner->known.count_max = RF_JOIN_KNOWN_MIN;
+    bool has_anybody = joiner->seeds_count > 0 || rf_serf_rejoin_count(serf) > 0;
+    joiner->next_ns = has_anybody ? now_ns : UINT64_MAX;
 }
 
-/* Between three quarters and five quarters of the pause, which doubles for the next time. */
+/* Between three quarters and five quarters of the pause. */
+static uint64_t jittered(struct rf_joiner *joiner, uint64_t pause_ns)
+{
+    return pause_ns * 3 / 4 + rf_random_below(&joiner->random, pause_ns / 2);
+}
+
+/* The pause after a failure, which doubles for the next time. */
 static uint64_t pause_next(struct rf_joiner *joiner)
 {
     uint64_t pause_ns = joiner->pause_ns;
-    joiner->pause_ns = pause_ns * 2 < RF_JOIN_PAUSE_MAX_NS ? pause_ns * 2 : RF_JOIN_PAUSE_MAX_NS;
-    return pause_ns * 3 / 4 + rf_random_below(&joiner->random, pause_ns / 2);
+    if (joiner->known.is_exhausted) {
+        joiner->pause_ns =
+            pause_ns * 2 < RF_JOIN_PAUSE_MAX_NS ? pause_ns * 2 : RF_JOIN_PAUSE_MAX_NS;
+    }
+    return jittered(joiner, pause_ns);
 }
 
 /* Logs a seed's failure when it begins to fail, not each time: rounds go on for ever. */
@@ -109,7 +120,10 @@ static void seed_resolved(struct rf_joiner *joiner, struct rf_seed *seed, uint64
         }
     }
     if (addresses_count == 0) {
-        return; /* it is this node: a list of all registries may well be given to each of them */
+        /* It is this node: a list of all registries may well be given to each of them. */
+        seed->is_joined = true;
+        seed->joined = (struct rf_address){0};
+        return;
     }
     int code = rf_serf_join(serf, now_ns, addresses, addresses_count, &seed->join_id, &err);
     if (code < 0) {
@@ -119,11 +133,41 @@ static void seed_resolved(struct rf_joiner *joiner, struct rf_seed *seed, uint64
     seed->state = RF_SEED_JOINING;
 }
 
-static void round_begin(struct rf_joiner *joiner)
+/* Some of those we knew, while we know nobody else. */
+static void known_begin(struct rf_joiner *joiner, uint64_t now_ns, struct rf_serf *serf)
+{
+    struct rf_joiner_known *known = &joiner->known;
+    struct rf_address picked[RF_JOIN_KNOWN_MAX];
+    struct rf_address addresses[RF_JOIN_KNOWN_MAX];
+    bool is_last = false;
+    size_t picked_count = rf_serf_rejoin_pick(serf, picked, known->count_max, &is_last);
+    known->is_exhausted = known->is_exhausted || is_last;
+    known->has_success = false;
+    size_t count = 0;
+    for (size_t i = 0; i < picked_count; i++) {
+        if (!is_own(joiner, &picked[i])) {
+            addresses[count++] = picked[i];
+        }
+    }
+    struct rf_error err = {0};
+    if (count > 0 && rf_serf_join(serf, now_ns, addresses, count, &known->join_id, &err) < 0) {
+        rf_log(joiner->log, RF_LOG_DEBUG, "rejoin_failed error=\"%s\"", err.text);
+    } else {
+        known->is_joining = count > 0;
+    }
+    known->count_max =
+        2 * known->count_max < RF_JOIN_KNOWN_MAX ? 2 * known->count_max : RF_JOIN_KNOWN_MAX;
+}
+
+static bool is_wanted(const struct rf_joiner *joiner, const struct rf_seed *seed)
+{
+    return !joiner->is_settled || !seed->is_joined;
+}
+
+static void round_begin(struct rf_joiner *joiner, uint64_t now_ns, struct rf_serf *serf)
 {
     joiner->is_in_round = true;
     joiner->has_success = false;
-    joiner->is_settled = false;
     joiner->next_ns = UINT64_MAX;
     joiner->error[0] = '\0';
     joiner->rounds_count++;
@@ -132,6 +176,9 @@ static void round_begin(struct rf_joiner *joiner)
         struct rf_seed *seed = &joiner->seeds[i];
         struct rf_error err = {0};
         RF_ASSERT(seed->lookup == NULL);
+        if (!is_wanted(joiner, seed)) {
+            continue;
+        }
         seed->has_success = false;
         if (rf_lookup_start(&seed->host_port, joiner->wake_fd, &seed->lookup, &err) < 0) {
             seed_failed(joiner, seed, err.text);
@@ -139,9 +186,34 @@ static void round_begin(struct rf_joiner *joiner)
             seed->state = RF_SEED_RESOLVING;
         }
     }
+    if (!joiner->is_settled) {
+        known_begin(joiner, now_ns, serf);
+    }
 }
 
-/* Ends the round when no seed is busy any more. */
+/* A settled node goes on with the seeds that have not worked yet. */
+static bool has_unjoined_seed(const struct rf_joiner *joiner)
+{
+    for (size_t i = 0; i < joiner->seeds_count; i++) {
+        if (!joiner->seeds[i].is_joined) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void settle(struct rf_joiner *joiner, uint64_t now_ns)
+{
+    joiner->is_settled = true;
+    joiner->pause_ns = RF_JOIN_PAUSE_MIN_NS;
+    joiner->known.count_max = RF_JOIN_KNOWN_MIN;
+    joiner->known.is_exhausted = false;
+    joiner->error[0] = '\0';
+    joiner->next_ns =
+        has_unjoined_seed(joiner) ? now_ns + jittered(joiner, RF_JOIN_PAUSE_MAX_NS) : UINT64_MAX;
+}
+
+/* Ends the round when nobody is busy any more. */
 static void round_end(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf)
 {
     for (size_t i = 0; i < joiner->seeds_count; i++) {
@@ -149,16 +221,20 @@ static void round_end(struct rf_joiner *joiner, uint64_t now_ns, const struct rf
             return;
         }
     }
-    joiner->is_in_round = false;
-    /* A success may have been with ourselves, under an address that we do not know to be ours. */
-    if (joiner->has_success && rf_serf_alive_count(serf) > 1) {
-        joiner->is_settled = true;
-        joiner->pause_ns = RF_JOIN_PAUSE_MIN_NS;
-        joiner->error[0] = '\0';
+    if (joiner->known.is_joining) {
         return;
     }
+    joiner->is_in_round = false;
+    /* A success may have been with ourselves, under an address that we do not know to be ours. */
+    if ((joiner->has_success || joiner->is_settled) && rf_serf_alive_count(serf) > 1) {
+        settle(joiner, now_ns);
+        return;
+    }
+    joiner->is_settled = false;
     if (joiner->error[0] == '\0') {
-        snprintf(joiner->error, sizeof(joiner->error), "every seed is this node itself");
+        snprintf(joiner->error, sizeof(joiner->error), "%s",
+                 joiner->seeds_count > 0 ? "every seed is this node itself"
+                                         : "nobody is known to be joined");
     }
     joiner->next_ns = now_ns + pause_next(joiner);
 }
@@ -173,7 +249,7 @@ void rf_joiner_tick(struct rf_joiner *joiner, uint64_t now_ns, struct rf_serf *s
         joiner->next_ns = now_ns + pause_next(joiner);
     }
     if (!joiner->is_in_round && now_ns >= joiner->next_ns) {
-        round_begin(joiner);
+        round_begin(joiner, now_ns, serf);
     }
     if (!joiner->is_in_round) {
         return;
@@ -208,6 +284,8 @@ static void address_done(struct rf_joiner *joiner, struct rf_seed *seed, const s
            rf_serf_members_count(serf));
     seed->has_success = true;
     seed->is_failing = false;
+    seed->is_joined = true;
+    seed->joined = output->address;
     joiner->has_success = true;
 }
 
@@ -222,9 +300,43 @@ static void seed_done(struct rf_joiner *joiner, struct rf_seed *seed)
     }
 }
 
+/* One address of those we knew. */
+static void known_done(struct rf_joiner *joiner, const struct rf_serf *serf,
+                       const struct rf_output *output)
+{
+    struct rf_joiner_known *known = &joiner->known;
+    char address[RF_ADDRESS_TEXT_SIZE];
+    rf_address_format(&output->address, address);
+    if (output->code < 0) {
+        const char *why = output->text != NULL ? output->text : rf_strerror(output->code);
+        (void)snprintf(joiner->error, sizeof(joiner->error), "%s: %s", address, why);
+    } else {
+        rf_log(joiner->log, RF_LOG_INFO, "rejoined address=%s members=%zu", address,
+               rf_serf_members_count(serf));
+        known->has_success = true;
+        known->is_failing = false;
+        joiner->has_success = true;
+    }
+    if (output->pending_count > 0) {
+        return;
+    }
+    known->is_joining = false;
+    if (!known->has_success) {
+        rf_log(joiner->log, known->is_failing ? RF_LOG_DEBUG : RF_LOG_WARN,
+               "rejoin_failed known=%zu error=\"%s\" next=\"trying others until one answers\"",
+               rf_serf_rejoin_count(serf), joiner->error);
+        known->is_failing = true;
+    }
+}
+
 void rf_joiner_result(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf,
                       const struct rf_output *output)
 {
+    if (joiner->known.is_joining && joiner->known.join_id == output->join_id) {
+        known_done(joiner, serf, output);
+        round_end(joiner, now_ns, serf);
+        return;
+    }
     for (size_t i = 0; i < joiner->seeds_count; i++) {
         struct rf_seed *seed = &joiner->seeds[i];
         if (seed->state != RF_SEED_JOINING || seed->join_id != output->join_id) {
@@ -239,6 +351,20 @@ void rf_joiner_result(struct rf_joiner *joiner, uint64_t now_ns, const struct rf
     }
 }
 
+void rf_joiner_forgot(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_address *address)
+{
+    for (size_t i = 0; i < joiner->seeds_count; i++) {
+        struct rf_seed *seed = &joiner->seeds[i];
+        if (!seed->is_joined || !rf_address_equal(&seed->joined, address)) {
+            continue;
+        }
+        seed->is_joined = false;
+        if (joiner->is_settled && !joiner->is_in_round && joiner->next_ns == UINT64_MAX) {
+            joiner->next_ns = now_ns + jittered(joiner, RF_JOIN_PAUSE_MAX_NS);
+        }
+    }
+}
+
 void rf_joiner_lost(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf)
 {
     for (size_t i = 0; i < joiner->seeds_count; i++) {
@@ -248,6 +374,7 @@ void rf_joiner_lost(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_s
             seed_failed(joiner, seed, "out of memory");
         }
     }
+    joiner->known.is_joining = false;
     if (joiner->is_in_round) {
         round_end(joiner, now_ns, serf);
     }

@@ -176,6 +176,10 @@ struct rf_setting_range {
 RF_NODISCARD int rf_settings_check(const struct rf_setting_range *ranges, size_t count,
                                    struct rf_error *err);
 
+/* What stands for the value of the row's option. */
+#define RF_SETTING_VALUE_NS "MS"
+#define RF_SETTING_VALUE_NUMBER "N"
+
 /* The row's text in --help: what it is, and what it is without being given. */
 #define RF_SETTING_HELP(lan, wan, local, meaning) \
     meaning " Without it, by -profile: lan " #lan ", wan " #wan ", local " #local "."

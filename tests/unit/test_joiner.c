@@ -34,7 +34,7 @@ static void a_join_whose_result_was_lost_is_tried_again(void **state)
     struct rf_serf *serf = serf_new();
     struct rf_joiner joiner;
     assert_int_equal(rf_joiner_init(&joiner, &seed, 1, NULL), 0);
-    rf_joiner_begin(&joiner, S, &own, &own, -1, &log, &counters, 7);
+    rf_joiner_begin(&joiner, S, &own, &own, -1, &log, &counters, serf, 7);
     rf_joiner_tick(&joiner, S, serf);
     assert_int_equal(joiner.seeds[0].state, RF_SEED_JOINING);
     assert_int_equal(rf_joiner_deadline_ns(&joiner), UINT64_MAX); /* the result is waited for */

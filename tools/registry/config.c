@@ -35,6 +35,9 @@ static struct {
     const char *keyring_file;
     const char *label;
     bool insecure_gossip;
+    const char *data_dir;
+    const char *profile;
+    uint64_t settings[RF_GOSSIP_SETTINGS_COUNT];
     const char *io;
     uint64_t workers;
     const char *busy_poll;
@@ -49,6 +52,16 @@ static struct {
 
 static const char *const io_choices[] = {"auto", "uring", "epoll", NULL};
 static const char *const placement_choices[] = {"v1", "crc32", NULL};
+/* A row of the table of gossip's settings as an option. */
+#define SETTING(kind, name, option, lan, wan, local, least, most, meaning) \
+    {option,                                                               \
+     RF_SETTING_VALUE_##kind,                                              \
+     RF_SETTING_HELP(lan, wan, local, meaning),                            \
+     RF_OPTION_NUMBER,                                                     \
+     .min = least,                                                         \
+     .max = most,                                                          \
+     .number = &values.settings[RF_SETTING_##name]},
+
 static const char *const log_level_choices[] = {"error", "warn", "info", "debug", NULL};
 
 static const struct rf_option table[] = {
@@ -122,9 +135,15 @@ static const struct rf_option table[] = {
     {.name = "admin",
      .value_name = "PATH",
      .help = "Admin socket to make, for regctl -admin: who may open it may change the cluster. "
-             "Without it: none.",
+             "Without it: admin.sock in the folder of -data-dir, or else none.",
      .type = RF_OPTION_TEXT,
      .text = &values.admin},
+    {.name = "data-dir",
+     .value_name = "DIR",
+     .help = "Folder, of this node alone, in which it keeps the members it knows, in order to find "
+             "them again after a restart. Without it: nothing is kept.",
+     .type = RF_OPTION_TEXT,
+     .text = &values.data_dir},
     {.name = "io",
      .value_name = "ENGINE",
      .help = "How to serve clients: uring, epoll, or auto for io_uring where the system has and "
@@ -203,10 +222,18 @@ static const struct rf_option table[] = {
      .choices = log_level_choices,
      .default_value = "info",
      .text = &values.log_level},
-    {.name = "version",
-     .help = "Print the version and exit.",
-     .type = RF_OPTION_FLAG,
-     .flag = &values.version},
+    {.name = "profile",
+     .value_name = "PROFILE",
+     .help = "Timing of the gossip: lan for one site, wan across sites, local for one machine. All "
+             "nodes of a cluster should have the same.",
+     .type = RF_OPTION_CHOICE,
+     .choices = rf_gossip_profile_names,
+     .default_value = "lan",
+     .text = &values.profile},
+    RF_GOSSIP_SETTINGS(SETTING){.name = "version",
+                                .help = "Print the version and exit.",
+                                .type = RF_OPTION_FLAG,
+                                .flag = &values.version},
     {.name = "help", .help = "Print this and exit.", .type = RF_OPTION_FLAG, .flag = &values.help},
 };
 
@@ -298,6 +325,37 @@ static void set_choices(struct rf_registry_config *config)
     RF_ASSERT(ret == 0);
 }
 
+/* Which of gossip's settings were given, and whether they go together. */
+static int set_gossip(struct rf_registry_config *config, uint64_t given, struct rf_error *err)
+{
+    int ret = rf_gossip_profile_parse(values.profile, &config->profile, NULL);
+    RF_ASSERT(ret == 0);
+    for (size_t i = 0; i < options.count; i++) {
+        const uint64_t *number = table[i].number;
+        if (number >= values.settings && number < values.settings + RF_GOSSIP_SETTINGS_COUNT &&
+            (given >> i & 1) != 0) {
+            rf_gossip_set(&config->settings, (enum rf_gossip_setting)(number - values.settings),
+                          *number);
+        }
+    }
+    return rf_gossip_settings_check(&config->settings, config->profile, err);
+}
+
+/* Where the admin socket is unless it is said. */
+static int set_admin(struct rf_registry_config *config, struct rf_error *err)
+{
+    config->admin = values.admin;
+    if (values.admin != NULL || values.data_dir == NULL) {
+        return 0;
+    }
+    if (asprintf(&config->admin_text, "%s/admin.sock", values.data_dir) < 0) {
+        config->admin_text = NULL;
+        return rf_error_set(err, -ENOMEM, "option -data-dir: out of memory");
+    }
+    config->admin = config->admin_text;
+    return 0;
+}
+
 static int set_limits(struct rf_registry_config *config, struct rf_error *err)
 {
     config->workers = (unsigned)values.workers;
@@ -333,12 +391,18 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
     config->bind_advertise = values.bind_advertise;
     config->addr = values.addr;
     config->advertise = values.advertise;
-    config->admin = values.admin;
     config->keyring_file = values.keyring_file;
     config->label = values.label;
     config->insecure_gossip = values.insecure_gossip;
+    config->data_dir = values.data_dir;
     set_choices(config);
     ret = set_limits(config, err);
+    if (ret == 0) {
+        ret = set_gossip(config, given, err);
+    }
+    if (ret == 0) {
+        ret = set_admin(config, err);
+    }
     if (ret == 0) {
         ret = set_id(config, err);
     }
@@ -356,6 +420,8 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
 
 void rf_registry_config_fini(struct rf_registry_config *config)
 {
+    free(config->admin_text);
+    config->admin_text = NULL;
     free(config->seeds_text);
     config->seeds_text = NULL;
     config->seeds_count = 0;

@@ -38,6 +38,10 @@ struct rf_registry_config {
     const char *keyring_file; /* NULL: none */
     const char *label;        /* NULL: none */
     bool insecure_gossip;     /* no warning that it is not encrypted */
+    char *admin_text;         /* owned; NULL if the path is not made of data_dir */
+    const char *data_dir;     /* NULL: nothing is kept */
+    enum rf_gossip_profile profile;
+    struct rf_gossip_settings settings;
     enum rf_io io;
     /* As in struct rf_server_config. */
     unsigned workers;

@@ -25,8 +25,6 @@ enum {
     EXIT_FORCED = 1,    /* a second signal: not all that was asked is done */
     EXIT_NAME_LOST = 1, /* the cluster gives this node's name to another one */
 
-    /* Serf gives its two announcements 5 s each to spread at the most, and the end 1 s. */
-    LEAVE_TIMEOUT_MS = 12 * 1000,
     SIGNALS_APART_MS = 100,     /* timeout(1), for one, signals a process and at once its group */
     STOP_TIMEOUT_MS = 5 * 1000, /* a reader that takes no reply for so long will not take it */
 };
@@ -39,6 +37,7 @@ struct registry {
     struct rf_publisher_thread *publisher;
     struct rf_server *server;
     struct rf_gossip *gossip;
+    struct rf_data_dir data_dir;               /* open if one is wanted */
     struct rf_admin *admin;                    /* NULL: none is wanted */
     char advertised[RF_REGISTRY_ADDRESS_SIZE]; /* to clients */
     bool is_guessed;                           /* that address is the first private one */
@@ -109,7 +108,9 @@ static int start_gossip(struct registry *registry, struct rf_error *err)
         .tags_count = sizeof(tags) / sizeof(tags[0]),
         .seeds = config->seeds,
         .seeds_count = config->seeds_count,
-        .profile = RF_GOSSIP_LAN,
+        .profile = config->profile,
+        .settings = config->settings,
+        .data_dir = config->data_dir != NULL ? &registry->data_dir : NULL,
         .log = registry->log,
         .has_consumer = true,
     };
@@ -118,6 +119,14 @@ static int start_gossip(struct registry *registry, struct rf_error *err)
         return ret;
     }
     return rf_publisher_thread_start(registry->publisher, registry->gossip, err);
+}
+
+static int open_data_dir(struct registry *registry, struct rf_error *err)
+{
+    registry->data_dir = (struct rf_data_dir){.fd = -1, .lock_fd = -1};
+    return registry->config.data_dir == NULL
+               ? 0
+               : rf_data_dir_open(registry->config.data_dir, &registry->data_dir, err);
 }
 
 static int open_admin(struct registry *registry, struct rf_error *err)
@@ -138,8 +147,11 @@ static int open_admin(struct registry *registry, struct rf_error *err)
  * after all that may be refused: what does not start has joined nobody. */
 static int start(struct registry *registry, struct rf_error *err)
 {
-    int ret = rf_publisher_thread_new(registry->config.placement, &registry->log,
+    int ret = open_data_dir(registry, err);
+    if (ret == 0) {
+        ret = rf_publisher_thread_new(registry->config.placement, &registry->log,
                                       &registry->publisher, err);
+    }
     if (ret == 0) {
         ret = start_server(registry, err);
     }
@@ -276,9 +288,11 @@ static int wait_for_end(const struct registry *registry, const sigset_t *signals
 
 static void leave(struct registry *registry)
 {
-    if (rf_gossip_leave(registry->gossip, LEAVE_TIMEOUT_MS) < 0) {
+    const uint32_t timeout_ms =
+        rf_gossip_settings_leave_ms(&registry->config.settings, registry->config.profile);
+    if (rf_gossip_leave(registry->gossip, timeout_ms) < 0) {
         rf_log(&registry->log, RF_LOG_WARN,
-               "not left within %d ms: others may see this node as failed", LEAVE_TIMEOUT_MS);
+               "not left within %u ms: others may see this node as failed", timeout_ms);
     }
     unsigned dropped = rf_server_stop(registry->server, STOP_TIMEOUT_MS);
     if (dropped > 0) {
@@ -290,7 +304,7 @@ static void leave(struct registry *registry)
 }
 
 /* Each of them accepts NULL; gossip outlives its consumer and who asks it, the publisher its
- * readers. */
+ * readers, the folder who writes there. */
 static void fini(struct registry *registry)
 {
     rf_admin_free(registry->admin);
@@ -300,6 +314,7 @@ static void fini(struct registry *registry)
     }
     rf_gossip_free(registry->gossip);
     rf_publisher_thread_free(registry->publisher);
+    rf_data_dir_close(&registry->data_dir);
     rf_registry_config_fini(&registry->config);
 }
 
