@@ -224,9 +224,11 @@ struct regfast_register_options {
     uint32_t replicas;          /* weight, 1..65535; 0: 1000 */
     const char *encrypt; /* key of an encrypted cluster, base64 of 16, 24 or 32 bytes; NULL: none */
     const char
-        *keyring_file; /* its keys in a file as serf writes it, mode 0600, which takes what the
-                          cluster changes about them; not together with `encrypt`; NULL: none */
-    const char *label; /* the cluster's label, at most 255 bytes; NULL: none */
+        *keyring_file;   /* its keys in a file as serf writes it, mode 0600, which takes what the
+                            cluster changes about them; not together with `encrypt`; NULL: none */
+    const char *label;   /* the cluster's label, at most 255 bytes; NULL: none */
+    const char *profile; /* timing of the gossip, as of the registries: "lan", "wan" or "local";
+                            NULL: "lan" */
 };
 
 /*

@@ -112,7 +112,15 @@ static int start(struct regfast_registration *registration,
         }
         key.size = (size_t)code;
     }
+    enum rf_gossip_profile profile = RF_GOSSIP_LAN;
+    if (options->profile != NULL) {
+        code = rf_gossip_profile_parse(options->profile, &profile, err);
+        if (code < 0) {
+            return code;
+        }
+    }
     struct rf_gossip_config config = {
+        .profile = profile,
         .keys = &key,
         .keys_count = options->encrypt != NULL ? 1 : 0,
         .keyring_file = options->keyring_file,

@@ -74,6 +74,8 @@ static struct regctl_options values;
 static bool wants_help;
 static bool wants_version;
 
+static const char *const profile_choices[] = {"lan", "wan", "local", NULL};
+
 static const struct rf_option table[] = {
     {"s", "HOST:PORT,...", "Registries to ask, by their client addresses: the first that answers.",
      RF_OPTION_HOST_PORTS, .port_default = 9800, .scope = SCOPE_ASK,
@@ -110,6 +112,9 @@ static const struct rf_option table[] = {
      RF_OPTION_TEXT, .scope = SCOPE_REGISTER, .text = &values.keyring_file},
     {"label", "NAME", "The cluster's label.", RF_OPTION_TEXT, .scope = SCOPE_REGISTER,
      .text = &values.label},
+    {"profile", "PROFILE", "Timing of the gossip, as of the registries: lan, wan or local.",
+     RF_OPTION_CHOICE, .choices = profile_choices, .scope = SCOPE_REGISTER, .default_value = "lan",
+     .text = &values.profile},
     {"relay", "N", "Other nodes that pass each answer on too, in case one is lost.",
      RF_OPTION_NUMBER, .max = 5, .scope = SCOPE_KEYS, .default_value = "0",
      .number = &values.relay},

@@ -38,6 +38,7 @@ struct regctl_options {
     const char *encrypt;
     const char *keyring_file;
     const char *label;
+    const char *profile;
     /* Of keys. */
     uint64_t relay;
     /* Of forget. */

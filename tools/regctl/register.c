@@ -111,6 +111,7 @@ int rf_regctl_register(const struct regctl_options *options, struct regfast_clie
         .encrypt = options->encrypt,
         .keyring_file = options->keyring_file,
         .label = options->label,
+        .profile = options->profile,
     };
     int code = regfast_register(&register_options, &registration, error, sizeof(error));
     if (code < 0) {
