@@ -97,9 +97,10 @@ static int send_all(int fd, const uint8_t *data, size_t size)
 {
     while (size > 0) {
         ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
-        if (sent < 0) {
+        if (sent < 0 && errno != EINTR) {
             return -errno;
         }
+        sent = sent < 0 ? 0 : sent; /* a stopped process that goes on is told so */
         data += sent;
         size -= (size_t)sent;
     }
@@ -136,7 +137,7 @@ static int synchronize(const struct rf_bench_crowd *crowd, const char *registry,
         if (size == 0) {
             break;
         }
-        code = size < 0 ? -errno : 0;
+        code = size < 0 && errno != EINTR ? -errno : 0;
         received += size > 0 ? (size_t)size : 0;
     }
     (void)close(fd);
