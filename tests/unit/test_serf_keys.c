@@ -111,13 +111,14 @@ static size_t seen_count(enum rf_output_type type)
 
 static const struct rf_output *seen_first(enum rf_output_type type)
 {
-    for (size_t i = 0; i < seen.count; i++) {
-        if (seen.items[i].type == type) {
-            return &seen.items[i];
-        }
+    size_t i = 0;
+    while (i < seen.count && seen.items[i].type != type) {
+        i++;
     }
-    fail_msg("no output of type %d", type);
-    return NULL;
+    if (i == seen.count) {
+        fail_msg("no output of type %d", type);
+    }
+    return &seen.items[i];
 }
 
 /* ---- what goes in ---- */
