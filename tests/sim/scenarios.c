@@ -10,7 +10,7 @@ const struct rf_scenario rf_scenarios[] = {
     {"crash", "one crash: how long until it is declared and until all know", rf_scenario_crash, 128,
      100, 0},
     {"update", "one change of tags: how long until all know, also with 10 % and 50 % loss",
-     rf_scenario_update, 1000, 50, 0},
+     rf_scenario_update, 1000, 20, 0},
     {"bootstrap", "all start at once and join through one: how long until all see all",
      rf_scenario_bootstrap, 1000, 3, 120},
     {"cuts", "every one-way cut of small clusters: what it does, and that it heals",

@@ -341,6 +341,18 @@ static void forget_outputs(struct rf_sim_node *node)
     }
 }
 
+/* No push/pulls of newcomers, and the regular ones spread over their whole interval. */
+static void be_old(struct rf_sim *sim, struct rf_sim_node *node)
+{
+    struct rf_swim *swim = &node->serf->swim;
+    uint64_t interval_ns = swim->config.push_pull_interval_ns;
+    for (size_t size = 32; size < swim->nodes.count; size *= 2) {
+        interval_ns += swim->config.push_pull_interval_ns;
+    }
+    swim->catch_up_at_ns = UINT64_MAX;
+    swim->push_pull_at_ns = rf_sim_local_ns(sim, node) + rf_random_below(&sim->random, interval_ns);
+}
+
 static uint8_t *encode_all(const struct rf_sim *sim, size_t *ret_size)
 {
     size_t running = rf_sim_running(sim);
@@ -388,6 +400,7 @@ void rf_sim_acquaint(struct rf_sim *sim)
         RF_ASSERT(code == 0);
         rf_serf_end(node->serf);
         forget_outputs(node);
+        be_old(sim, node);
         rf_sim_check_all(sim, i);
         schedule(sim, i);
     }
