@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bench/svg.h"
 #include "core/histogram.h"
 
 /* All in pixels. A panel with its axes; two beside each other are as wide as a page shows well. */
@@ -29,17 +30,6 @@ enum {
     POINTS_PER_DECADE = 12,
     DECADES = 5, /* to the 99.999th percentile */
 };
-
-/*
- * Colours that people with any usual kind of colour blindness tell apart ("Points of view: Color
- * blindness", Nature Methods 8, 2011), without its yellow, which a white page swallows, and with a
- * grey. Marker and dashes differ too, so that a grey print is enough: 24 curves are unlike each
- * other.
- */
-static const char *const colours[] = {"#000000", "#d55e00", "#0072b2", "#009e73",
-                                      "#cc79a7", "#e69f00", "#56b4e9", "#777777"};
-static const char *const dashes[] = {"none", "7 3", "2 3"};
-enum { COLOURS = 8, MARKERS = 4, DASHES = 3 };
 
 /* ---- which curve, which panel ---- */
 
@@ -107,123 +97,18 @@ static size_t series_index(const struct rf_bench_report *report, const struct be
 
 /* ---- scales ---- */
 
-struct scale {
-    double low, high; /* of the values, both above 0; the scale is logarithmic */
-    double from, to;  /* the pixels where they are */
-};
-
-static double place(const struct scale *scale, double value)
-{
-    return scale->from +
-           log10(value / scale->low) / log10(scale->high / scale->low) * (scale->to - scale->from);
-}
-
-/* Of 1, 2 and 5 times powers of ten, the greatest not above `value`, which is above 0. A little
- * more than the value, for what log10 and pow are off. */
-static double nice_below(double value)
-{
-    const double power = pow(10, floor(log10(value * 1.000001)));
-    const double digit = value * 1.000001 / power;
-    return power * (digit >= 5 ? 5 : digit >= 2 ? 2 : 1);
-}
-
-static double nice_after(double nice)
-{
-    const double power = pow(10, floor(log10(nice * 1.000001)));
-    const double digit = nice * 1.000001 / power;
-    return digit >= 5 ? power * 10 : digit >= 2 ? power * 5 : power * 2;
-}
-
-struct range {
-    double low, high; /* 0, 0: empty */
-};
-
-static void widen(struct range *range, double value)
-{
-    if (range->high <= 0) {
-        range->low = range->high = value;
-    }
-    range->low = value < range->low ? value : range->low;
-    range->high = value > range->high ? value : range->high;
-}
-
 /* The vertical axis: from a nice value to a nice value, upwards. */
-static struct scale vertical_scale(const struct range *range, double top)
+static struct rf_svg_scale vertical_scale(const struct rf_svg_range *range, double top)
 {
-    struct scale scale = {.low = nice_below(range->low), .from = top + AREA_HEIGHT, .to = top};
-    for (scale.high = nice_after(scale.low); scale.high < range->high;) {
-        scale.high = nice_after(scale.high);
+    struct rf_svg_scale scale = {
+        .low = rf_svg_nice_below(range->low), .from = top + AREA_HEIGHT, .to = top};
+    for (scale.high = rf_svg_nice_after(scale.low); scale.high < range->high;) {
+        scale.high = rf_svg_nice_after(scale.high);
     }
     return scale;
 }
 
 /* ---- drawing ---- */
-
-enum anchor { ANCHOR_START, ANCHOR_MIDDLE, ANCHOR_END };
-
-static void put_escaped(FILE *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '&':
-            (void)fputs("&amp;", out);
-            break;
-        case '<':
-            (void)fputs("&lt;", out);
-            break;
-        case '>':
-            (void)fputs("&gt;", out);
-            break;
-        default:
-            (void)fputc(*text, out);
-        }
-    }
-}
-
-static void put_text(FILE *out, double x, double y, enum anchor anchor, const char *kind,
-                     const char *text)
-{
-    static const char *const anchors[] = {"start", "middle", "end"};
-    (void)fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" class=\"%s\">", x, y,
-                  anchors[anchor], kind);
-    put_escaped(out, text);
-    (void)fputs("</text>\n", out);
-}
-
-static void put_line(FILE *out, const char *kind, double x1, double y1, double x2, double y2)
-{
-    (void)fprintf(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
-                  kind, x1, y1, x2, y2);
-}
-
-static void put_marker(FILE *out, size_t series, double x, double y)
-{
-    static const char *const shapes[MARKERS] = {
-        "m-3.5,0a3.5,3.5 0 1 0 7,0a3.5,3.5 0 1 0 -7,0z",
-        "m-3,-3h6v6h-6z",
-        "m0,-4.5l4.5,4.5l-4.5,4.5l-4.5,-4.5z",
-        "m0,-4l4,7h-8z",
-    };
-    (void)fprintf(out, "<path fill=\"%s\" d=\"M%.1f,%.1f%s\"/>\n", colours[series % COLOURS], x, y,
-                  shapes[series % MARKERS]);
-}
-
-/* Points follow; end_curve ends it. */
-static void begin_curve(FILE *out, size_t series)
-{
-    (void)fprintf(out, "<polyline class=\"curve\" stroke=\"%s\" stroke-dasharray=\"%s\" points=\"",
-                  colours[series % COLOURS], dashes[series / MARKERS % DASHES]);
-}
-
-static void put_point(FILE *out, double x, double y)
-{
-    (void)fprintf(out, "%.1f,%.1f ", x, y);
-}
-
-static void end_curve(FILE *out)
-{
-    (void)fputs("\"/>\n", out);
-}
 
 typedef void format_function(double value, char *text, size_t size);
 
@@ -256,22 +141,23 @@ static void format_time(double us, char *text, size_t size)
 }
 
 /* Grid and numbers of the vertical axis, at 1, 2 and 5, or over many decades at 1 alone. */
-static void put_vertical_axis(FILE *out, double left, const struct scale *scale, const char *title,
-                              format_function *format)
+static void put_vertical_axis(FILE *out, double left, const struct rf_svg_scale *scale,
+                              const char *title, format_function *format)
 {
     const bool is_long = scale->high / scale->low > 2000;
     double next = scale->low;
     while (next < scale->high * 1.001) {
         const double tick = next;
         const double decade = log10(tick);
-        next = nice_after(tick);
+        next = rf_svg_nice_after(tick);
         if (is_long && fabs(decade - round(decade)) > 0.01) {
             continue;
         }
         char number[32];
         format(tick, number, sizeof(number));
-        put_line(out, "grid", left, place(scale, tick), left + AREA_WIDTH, place(scale, tick));
-        put_text(out, left - 6, place(scale, tick) + 4, ANCHOR_END, "tick", number);
+        rf_svg_line(out, "grid", left, rf_svg_place(scale, tick), left + AREA_WIDTH,
+                    rf_svg_place(scale, tick));
+        rf_svg_text(out, left - 6, rf_svg_place(scale, tick) + 4, RF_SVG_END, "tick", number);
     }
     const double x = left - 52;
     const double y = (scale->from + scale->to) / 2;
@@ -285,8 +171,9 @@ static void put_frame(FILE *out, double left, double top, const char *title, con
 {
     (void)fprintf(out, "<rect class=\"frame\" x=\"%.1f\" y=\"%.1f\" width=\"%d\" height=\"%d\"/>\n",
                   left, top, AREA_WIDTH, AREA_HEIGHT);
-    put_text(out, left, top - 10, ANCHOR_START, "panel", title);
-    put_text(out, left + AREA_WIDTH / 2.0, top + AREA_HEIGHT + 38, ANCHOR_MIDDLE, "axis", x_title);
+    rf_svg_text(out, left, top - 10, RF_SVG_START, "panel", title);
+    rf_svg_text(out, left + AREA_WIDTH / 2.0, top + AREA_HEIGHT + 38, RF_SVG_MIDDLE, "axis",
+                x_title);
 }
 
 /* ---- the latency panel ---- */
@@ -316,7 +203,7 @@ static int count_steps(uint64_t samples)
     return steps;
 }
 
-static void put_percentile_axis(FILE *out, const struct scale *scale, double top)
+static void put_percentile_axis(FILE *out, const struct rf_svg_scale *scale, double top)
 {
     static const struct {
         double inverse;
@@ -324,28 +211,30 @@ static void put_percentile_axis(FILE *out, const struct scale *scale, double top
     } ticks[] = {{1, "0"},      {2, "50"},      {10, "90"},     {100, "99"},
                  {1e3, "99.9"}, {1e4, "99.99"}, {1e5, "99.999"}};
     for (size_t i = 0; i < sizeof(ticks) / sizeof(ticks[0]); i++) {
-        const double x = place(scale, ticks[i].inverse);
-        put_line(out, "grid", x, top, x, top + AREA_HEIGHT);
-        put_text(out, x, top + AREA_HEIGHT + 18, ANCHOR_MIDDLE, "tick", ticks[i].percentile);
+        const double x = rf_svg_place(scale, ticks[i].inverse);
+        rf_svg_line(out, "grid", x, top, x, top + AREA_HEIGHT);
+        rf_svg_text(out, x, top + AREA_HEIGHT + 18, RF_SVG_MIDDLE, "tick", ticks[i].percentile);
     }
 }
 
 static void put_latency_curve(FILE *out, const struct bench_result *result, size_t series,
-                              const struct scale *x_scale, const struct scale *y_scale)
+                              const struct rf_svg_scale *x_scale,
+                              const struct rf_svg_scale *y_scale)
 {
     static const double marked[] = {2, 10, 100, 1e3, 1e4, 1e5};
     const uint64_t samples = rf_histogram_count(result->latencies);
     const int steps = count_steps(samples);
-    begin_curve(out, series);
+    rf_svg_curve_begin(out, series);
     for (int step = 0; step < steps; step++) {
         const double inverse = inverse_of(step);
-        put_point(out, place(x_scale, inverse), place(y_scale, latency_us(result, inverse)));
+        rf_svg_point(out, rf_svg_place(x_scale, inverse),
+                     rf_svg_place(y_scale, latency_us(result, inverse)));
     }
-    end_curve(out);
+    rf_svg_curve_end(out);
     for (size_t i = 0; i < sizeof(marked) / sizeof(marked[0]); i++) {
         if (marked[i] <= (double)samples) {
-            put_marker(out, series, place(x_scale, marked[i]),
-                       place(y_scale, latency_us(result, marked[i])));
+            rf_svg_marker(out, series, rf_svg_place(x_scale, marked[i]),
+                          rf_svg_place(y_scale, latency_us(result, marked[i])));
         }
     }
 }
@@ -353,13 +242,13 @@ static void put_latency_curve(FILE *out, const struct bench_result *result, size
 static void put_latency_panel(FILE *out, const struct rf_bench_report *report,
                               const struct bench_result *first, double left, double top)
 {
-    struct range range = {0};
+    struct rf_svg_range range = {0};
     for (size_t i = 0; i < report->results_count; i++) {
         const struct bench_result *result = &report->results[i];
         const int steps = count_steps(rf_histogram_count(result->latencies));
         if (is_same_latency_panel(first, result) && steps > 0) {
-            widen(&range, latency_us(result, 1));
-            widen(&range, latency_us(result, inverse_of(steps - 1)));
+            rf_svg_widen(&range, latency_us(result, 1));
+            rf_svg_widen(&range, latency_us(result, inverse_of(steps - 1)));
         }
     }
     char title[128];
@@ -371,12 +260,12 @@ static void put_latency_panel(FILE *out, const struct rf_bench_report *report,
                    first->depth, rate);
     put_frame(out, left, top, title, "percentile of requests, %");
     if (range.high <= 0) {
-        put_text(out, left + AREA_WIDTH / 2.0, top + AREA_HEIGHT / 2.0, ANCHOR_MIDDLE, "axis",
-                 "nothing was answered");
+        rf_svg_text(out, left + AREA_WIDTH / 2.0, top + AREA_HEIGHT / 2.0, RF_SVG_MIDDLE, "axis",
+                    "nothing was answered");
         return;
     }
-    const struct scale y_scale = vertical_scale(&range, top);
-    const struct scale x_scale = {
+    const struct rf_svg_scale y_scale = vertical_scale(&range, top);
+    const struct rf_svg_scale x_scale = {
         .low = 1, .high = pow(10, DECADES), .from = left, .to = left + AREA_WIDTH};
     put_vertical_axis(out, left, &y_scale, "latency", format_time);
     put_percentile_axis(out, &x_scale, top);
@@ -412,61 +301,64 @@ static const struct bench_result *next_by_depth(const struct rf_bench_report *re
 }
 
 static void put_depth_axis(FILE *out, const struct rf_bench_report *report,
-                           const struct bench_result *first, const struct scale *scale, double top)
+                           const struct bench_result *first, const struct rf_svg_scale *scale,
+                           double top)
 {
     double last_label = -LABEL_DISTANCE_MIN;
     const struct bench_result *result = NULL;
     while ((result = next_by_depth(report, first, false, result)) != NULL) {
-        const double x = place(scale, result->depth);
+        const double x = rf_svg_place(scale, result->depth);
         char number[16];
         (void)snprintf(number, sizeof(number), "%u", result->depth);
         if (x - last_label >= LABEL_DISTANCE_MIN) {
-            put_line(out, "grid", x, top, x, top + AREA_HEIGHT);
-            put_text(out, x, top + AREA_HEIGHT + 18, ANCHOR_MIDDLE, "tick", number);
+            rf_svg_line(out, "grid", x, top, x, top + AREA_HEIGHT);
+            rf_svg_text(out, x, top + AREA_HEIGHT + 18, RF_SVG_MIDDLE, "tick", number);
             last_label = x;
         }
     }
 }
 
 static void put_throughput_curve(FILE *out, const struct rf_bench_report *report,
-                                 const struct bench_result *first, const struct scale *x_scale,
-                                 const struct scale *y_scale)
+                                 const struct bench_result *first,
+                                 const struct rf_svg_scale *x_scale,
+                                 const struct rf_svg_scale *y_scale)
 {
     const size_t series = series_index(report, first);
     const struct bench_result *result = NULL;
-    begin_curve(out, series);
+    rf_svg_curve_begin(out, series);
     while ((result = next_by_depth(report, first, true, result)) != NULL) {
-        put_point(out, place(x_scale, result->depth), place(y_scale, result->requests_per_second));
+        rf_svg_point(out, rf_svg_place(x_scale, result->depth),
+                     rf_svg_place(y_scale, result->requests_per_second));
     }
-    end_curve(out);
+    rf_svg_curve_end(out);
     while ((result = next_by_depth(report, first, true, result)) != NULL) {
-        put_marker(out, series, place(x_scale, result->depth),
-                   place(y_scale, result->requests_per_second));
+        rf_svg_marker(out, series, rf_svg_place(x_scale, result->depth),
+                      rf_svg_place(y_scale, result->requests_per_second));
     }
 }
 
 static void put_throughput_panel(FILE *out, const struct rf_bench_report *report,
                                  const struct bench_result *first, double left, double top)
 {
-    struct range depths = {0};
-    struct range range = {0};
+    struct rf_svg_range depths = {0};
+    struct rf_svg_range range = {0};
     const struct bench_result *result = NULL;
     while ((result = next_by_depth(report, first, false, result)) != NULL) {
-        widen(&depths, result->depth);
-        widen(&range, result->requests_per_second);
+        rf_svg_widen(&depths, result->depth);
+        rf_svg_widen(&range, result->requests_per_second);
     }
     char title[128];
     (void)snprintf(title, sizeof(title), "Throughput: %u connection%s", first->connections,
                    first->connections == 1 ? "" : "s");
     put_frame(out, left, top, title, "depth: requests in flight on each connection");
     if (range.high <= 0) {
-        put_text(out, left + AREA_WIDTH / 2.0, top + AREA_HEIGHT / 2.0, ANCHOR_MIDDLE, "axis",
-                 "nothing was answered");
+        rf_svg_text(out, left + AREA_WIDTH / 2.0, top + AREA_HEIGHT / 2.0, RF_SVG_MIDDLE, "axis",
+                    "nothing was answered");
         return;
     }
-    const struct scale y_scale = vertical_scale(&range, top);
+    const struct rf_svg_scale y_scale = vertical_scale(&range, top);
     /* Room at both sides; a single depth is in the middle. */
-    const struct scale x_scale = {
+    const struct rf_svg_scale x_scale = {
         .low = depths.low / 1.3, .high = depths.high * 1.3, .from = left, .to = left + AREA_WIDTH};
     put_vertical_axis(out, left, &y_scale, "requests a second", format_count);
     put_depth_axis(out, report, first, &x_scale, top);
@@ -487,11 +379,11 @@ static void put_throughput_panel(FILE *out, const struct rf_bench_report *report
 static void put_legend_entry(FILE *out, const struct bench_result *result, size_t series, double x,
                              double y)
 {
-    begin_curve(out, series);
-    put_point(out, x, y);
-    put_point(out, x + 34, y);
-    end_curve(out);
-    put_marker(out, series, x + 17, y);
+    rf_svg_curve_begin(out, series);
+    rf_svg_point(out, x, y);
+    rf_svg_point(out, x + 34, y);
+    rf_svg_curve_end(out);
+    rf_svg_marker(out, series, x + 17, y);
     char keys[24] = "";
     if (result->keys_per_request > 1) {
         (void)snprintf(keys, sizeof(keys), ", %u keys", result->keys_per_request);
@@ -500,7 +392,7 @@ static void put_legend_entry(FILE *out, const struct bench_result *result, size_
     (void)snprintf(label, sizeof(label), "%s%s%s%s%s", result->name,
                    result->engine != NULL ? " " : "", result->engine != NULL ? result->engine : "",
                    result->busy_poll ? ", spinning" : "", keys);
-    put_text(out, x + 42, y + 4, ANCHOR_START, "legend", label);
+    rf_svg_text(out, x + 42, y + 4, RF_SVG_START, "legend", label);
 }
 
 static void put_head(FILE *out, const struct rf_bench_report *report, double height)
@@ -520,16 +412,16 @@ static void put_head(FILE *out, const struct rf_bench_report *report, double hei
                   ".curve{fill:none;stroke-width:1.8}</style>\n"
                   "<rect width=\"%d\" height=\"%.0f\" fill=\"#ffffff\"/>\n",
                   WIDTH, height, WIDTH, height, WIDTH, height);
-    put_text(out, MARGIN, MARGIN + 12, ANCHOR_START, "head",
-             "regfast " RF_VERSION ": throughput and latency");
-    put_text(out, MARGIN, MARGIN + 12 + LINE_HEIGHT, ANCHOR_START, "note",
-             rf_bench_plain_text(report->command, command, sizeof(command)));
+    rf_svg_text(out, MARGIN, MARGIN + 12, RF_SVG_START, "head",
+                "regfast " RF_VERSION ": throughput and latency");
+    rf_svg_text(out, MARGIN, MARGIN + 12 + LINE_HEIGHT, RF_SVG_START, "note",
+                rf_bench_plain_text(report->command, command, sizeof(command)));
     (void)snprintf(machine, sizeof(machine), "%s, %u usable CPUs%s, %s; pinning: %s", env->cpu,
                    env->cpus_usable, env->is_virtual ? " (virtual)" : "", env->kernel,
                    env->pinning);
     (void)snprintf(build, sizeof(build), "%s, %s", env->compiler, env->flags);
-    put_text(out, MARGIN, MARGIN + 12 + 2 * LINE_HEIGHT, ANCHOR_START, "note", machine);
-    put_text(out, MARGIN, MARGIN + 12 + 3 * LINE_HEIGHT, ANCHOR_START, "note", build);
+    rf_svg_text(out, MARGIN, MARGIN + 12 + 2 * LINE_HEIGHT, RF_SVG_START, "note", machine);
+    rf_svg_text(out, MARGIN, MARGIN + 12 + 3 * LINE_HEIGHT, RF_SVG_START, "note", build);
 }
 
 int rf_bench_plot_svg(const struct rf_bench_report *report, FILE *out, struct rf_error *err)
