@@ -15,9 +15,17 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-/* Offsets of the series, in thirtieths of the push/pull interval: 1, 3 and 7 s in a LAN. */
-static const uint64_t catch_up_steps[] = {0, 1, 3, 7};
-enum { CATCH_UP_UNIT = 30, CATCH_UP_STEPS = sizeof(catch_up_steps) / sizeof(catch_up_steps[0]) };
+/*
+ * Offsets of the series, in thirtieths of the push/pull interval: 1, 3 and 7 s in a LAN. The later
+ * ones are for large clusters that all start at once, of which some are not done by then: they come
+ * only if the number of nodes has changed since the one before.
+ */
+static const uint64_t catch_up_steps[] = {0, 1, 3, 7, 11, 15};
+enum {
+    CATCH_UP_UNIT = 30,
+    CATCH_UP_ALWAYS = 4,
+    CATCH_UP_STEPS = sizeof(catch_up_steps) / sizeof(catch_up_steps[0])
+};
 
 /* ---- catching up ---- */
 
@@ -44,6 +52,11 @@ void rf_swim_catch_up_tick(struct rf_swim *swim, uint64_t now_ns)
     if (swim->catch_up_at_ns > now_ns) {
         return;
     }
+    if (swim->catch_up_step >= CATCH_UP_ALWAYS && swim->catch_up_nodes == swim->nodes.count) {
+        swim->catch_up_at_ns = UINT64_MAX;
+        return;
+    }
+    swim->catch_up_nodes = swim->nodes.count;
     struct rf_node *partner = NULL;
     if (!swim->is_leaving &&
         rf_node_table_pick(&swim->nodes, &swim->random, rf_node_is_alive_other, swim->self,

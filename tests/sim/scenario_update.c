@@ -37,7 +37,7 @@ static void on_member(struct rf_sim *sim, size_t observer, const struct rf_outpu
  */
 static void update_one(struct rf_sim *sim, struct rf_samples *seconds)
 {
-    enum { WAIT_S = 5 };
+    enum { WAIT_S = 3 }; /* above what the aims are */
     struct update update = {.subject = rf_random_below(&sim->random, sim->nodes_count),
                             .at_ns = sim->now_ns,
                             .seconds = seconds};
@@ -48,6 +48,7 @@ static void update_one(struct rf_sim *sim, struct rf_samples *seconds)
     rf_sim_set_meta(sim, update.subject, role);
     rf_sim_run(sim, WAIT_S * RF_SIM_S);
     sim->on_member = NULL;
+    sim->network.loss_ppm = 0;
     for (size_t i = update.known; i < sim->nodes_count - 1; i++) {
         rf_samples_add(seconds, (double)INFINITY);
     }
@@ -89,11 +90,12 @@ static void tell(struct rf_run *run, size_t members, uint32_t loss_percent,
     rf_report_distribution(&run->report, "One update", "seconds after it", name, seconds);
 }
 
-/* One cluster for all updates, with time to recover from each. */
+/* One cluster for all updates, with time to recover from the suspicions that loss makes: half a
+ * second for each percent. */
 static void run_size(struct rf_run *run, size_t members)
 {
     static const uint32_t losses_percent[] = {0, 10, 50};
-    enum { LOSSES = sizeof(losses_percent) / sizeof(losses_percent[0]), REST_S = 5 };
+    enum { LOSSES = sizeof(losses_percent) / sizeof(losses_percent[0]) };
     struct rf_samples seconds[LOSSES] = {{0}};
     struct rf_sim sim;
     rf_run_begin(run, &sim, run->seed);
@@ -106,8 +108,7 @@ static void run_size(struct rf_run *run, size_t members)
             rf_sim_run(&sim, rf_random_below(&sim.random, RF_SIM_S));
             sim.network.loss_ppm = losses_percent[k] * RF_SIM_PERCENT;
             update_one(&sim, &seconds[k]);
-            sim.network.loss_ppm = 0;
-            rf_sim_run(&sim, losses_percent[k] > 0 ? REST_S * RF_SIM_S : 0);
+            rf_sim_run(&sim, losses_percent[k] * RF_SIM_S / 2);
         }
         tell(run, members, losses_percent[k], &seconds[k]);
         rf_samples_fini(&seconds[k]);

@@ -839,6 +839,18 @@ static void who_was_alone_catches_up_after_1_3_and_7_s(void **state)
     assert_int_equal(swim.stats.push_pulls_early, 3);
 }
 
+static void who_still_learns_of_others_goes_on_catching_up(void **state)
+{
+    (void)state;
+    uint64_t at_ms[8];
+    uint64_t start_ns = now_ns;
+    hear_alive("a", 1);
+    assert_int_equal(note_push_pulls(start_ns, start_ns + 8500 * MS, at_ms), 3);
+    hear_alive("b", 1);
+    assert_int_equal(note_push_pulls(start_ns, start_ns + 29000 * MS, at_ms), 1);
+    assert_in_range(at_ms[0], 8800, 13200); /* and no fifth, for nothing was new by then */
+}
+
 static void who_was_paused_catches_up_at_once_and_after_1_3_and_7_s(void **state)
 {
     (void)state;
@@ -930,6 +942,7 @@ int main(void)
         CASE(a_probe_goes_on_after_a_pause_with_the_time_it_had_left),
         CASE(lateness_below_the_bound_or_without_one_changes_nothing),
         CASE(who_was_alone_catches_up_after_1_3_and_7_s),
+        CASE(who_still_learns_of_others_goes_on_catching_up),
         CASE(who_was_paused_catches_up_at_once_and_after_1_3_and_7_s),
         CASE(update_is_announced_with_the_next_incarnation),
         CASE(configurations_out_of_range_are_refused),
