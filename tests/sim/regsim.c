@@ -240,8 +240,8 @@ int main(int argc, char **argv)
     if (arguments.is_version) {
         return printf("regsim %s\n", RF_VERSION) < 0 || fflush(stdout) != 0 ? EXIT_FAILED : 0;
     }
-    if (rest > 1) {
-        (void)fprintf(stderr, "regsim: '%s': no arguments are taken; see regsim --help\n", argv[1]);
+    if (rest > 0) {
+        (void)fprintf(stderr, "regsim: '%s': no arguments are taken; see regsim --help\n", argv[0]);
         return EXIT_USAGE;
     }
     if (arguments.is_list) {
