@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,11 +38,12 @@ struct rf_bench_crowd {
     uint32_t count;
     uint32_t replicas;
     char group[RF_NAME_SIZE_MAX + 1];
-    uint64_t churn_ns;
+    _Atomic(uint64_t) churn_ns;
+    _Atomic(bool) is_stopping;
     uint32_t churn_next; /* who leaves next */
     bool is_one_away;    /* the one before has left, and joins first */
     int fd;              /* UDP: the address of all members */
-    int stop_fd;
+    int wake_fd;         /* to look at the two above */
     struct rf_address address, registry;
     pthread_t thread;
     bool has_thread;
@@ -218,27 +220,49 @@ static void change(struct rf_bench_crowd *crowd)
     crowd->is_one_away = !crowd->is_one_away;
 }
 
+/* Changes what is due. Returns when the next change is, UINT64_MAX: none. */
+static uint64_t change_if_due(struct rf_bench_crowd *crowd, uint64_t change_ns)
+{
+    uint64_t churn_ns = atomic_load(&crowd->churn_ns);
+    uint64_t now_ns = rf_bench_now_ns();
+    if (churn_ns == 0) {
+        if (crowd->is_one_away) {
+            change(crowd);
+        }
+        return UINT64_MAX;
+    }
+    if (change_ns == UINT64_MAX) {
+        return now_ns + churn_ns;
+    }
+    if (now_ns < change_ns) {
+        return change_ns;
+    }
+    change(crowd);
+    return change_ns + churn_ns;
+}
+
 static void *run(void *argument)
 {
     struct rf_bench_crowd *crowd = argument;
     struct pollfd fds[] = {{.fd = crowd->fd, .events = POLLIN},
-                           {.fd = crowd->stop_fd, .events = POLLIN}};
-    uint64_t change_ns = rf_bench_now_ns() + crowd->churn_ns;
-    while ((fds[1].revents & POLLIN) == 0) {
-        struct timespec timeout = {0};
-        if (crowd->churn_ns > 0) {
-            uint64_t now_ns = rf_bench_now_ns();
-            if (now_ns >= change_ns) {
-                change(crowd);
-                change_ns += crowd->churn_ns;
-            }
-            uint64_t left_ns = change_ns > now_ns ? change_ns - now_ns : 0;
-            timeout.tv_sec = (time_t)(left_ns / 1000000000);
-            timeout.tv_nsec = (long)(left_ns % 1000000000);
+                           {.fd = crowd->wake_fd, .events = POLLIN}};
+    uint64_t change_ns = UINT64_MAX;
+    while (!atomic_load(&crowd->is_stopping)) {
+        change_ns = change_if_due(crowd, change_ns);
+        uint64_t now_ns = rf_bench_now_ns();
+        uint64_t left_ns = change_ns > now_ns ? change_ns - now_ns : 0;
+        const struct timespec timeout = {.tv_sec = (time_t)(left_ns / 1000000000),
+                                         .tv_nsec = (long)(left_ns % 1000000000)};
+        if (ppoll(fds, 2, change_ns != UINT64_MAX ? &timeout : NULL, NULL) <= 0) {
+            continue;
         }
-        if (ppoll(fds, 2, crowd->churn_ns > 0 ? &timeout : NULL, NULL) > 0 &&
-            (fds[0].revents & POLLIN) != 0) {
+        if ((fds[0].revents & POLLIN) != 0) {
             answer(crowd);
+        }
+        if ((fds[1].revents & POLLIN) != 0) {
+            uint64_t count;
+            ssize_t size = read(crowd->wake_fd, &count, sizeof(count));
+            (void)size; /* there is something, and nobody else reads it */
         }
     }
     return NULL;
@@ -262,8 +286,8 @@ static int open_sockets(struct rf_bench_crowd *crowd, const char *registry, stru
     const struct sockaddr *any = (const struct sockaddr *)&sockaddr;
     int probe = socket(sockaddr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     crowd->fd = socket(sockaddr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    crowd->stop_fd = eventfd(0, EFD_CLOEXEC);
-    bool is_open = probe >= 0 && crowd->fd >= 0 && crowd->stop_fd >= 0 &&
+    crowd->wake_fd = eventfd(0, EFD_CLOEXEC);
+    bool is_open = probe >= 0 && crowd->fd >= 0 && crowd->wake_fd >= 0 &&
                    connect(probe, any, size) == 0 &&
                    getsockname(probe, (struct sockaddr *)&sockaddr, &size) == 0;
     if (is_open) {
@@ -322,10 +346,10 @@ int rf_bench_crowd_new(const struct rf_bench_crowd_config *config,
     if (crowd == NULL) {
         return rf_error_set(err, -ENOMEM, "members: out of memory");
     }
-    crowd->fd = crowd->stop_fd = -1;
+    crowd->fd = crowd->wake_fd = -1;
     crowd->count = config->members_count;
     crowd->replicas = config->replicas;
-    crowd->churn_ns = config->churn_ns;
+    atomic_init(&crowd->churn_ns, config->churn_ns);
     (void)snprintf(crowd->group, sizeof(crowd->group), "%s", config->group);
     code = make_members(crowd, err);
     if (code == 0) {
@@ -349,22 +373,34 @@ int rf_bench_crowd_new(const struct rf_bench_crowd_config *config,
     return 0;
 }
 
+static void wake(const struct rf_bench_crowd *crowd)
+{
+    const uint64_t one = 1;
+    ssize_t written = write(crowd->wake_fd, &one, sizeof(one));
+    (void)written; /* an eventfd that few count up takes it */
+}
+
+void rf_bench_crowd_churn(struct rf_bench_crowd *crowd, uint64_t churn_ns)
+{
+    atomic_store(&crowd->churn_ns, churn_ns);
+    wake(crowd);
+}
+
 void rf_bench_crowd_free(struct rf_bench_crowd *crowd)
 {
     if (crowd == NULL) {
         return;
     }
     if (crowd->has_thread) {
-        const uint64_t one = 1;
-        ssize_t written = write(crowd->stop_fd, &one, sizeof(one));
-        (void)written; /* an eventfd that nobody else counts up takes it */
+        atomic_store(&crowd->is_stopping, true);
+        wake(crowd);
         (void)pthread_join(crowd->thread, NULL);
     }
     if (crowd->fd >= 0) {
         (void)close(crowd->fd);
     }
-    if (crowd->stop_fd >= 0) {
-        (void)close(crowd->stop_fd);
+    if (crowd->wake_fd >= 0) {
+        (void)close(crowd->wake_fd);
     }
     free(crowd->members);
     free(crowd->public_members);

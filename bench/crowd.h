@@ -37,6 +37,9 @@ struct rf_bench_crowd_config {
 RF_NODISCARD int rf_bench_crowd_new(const struct rf_bench_crowd_config *config,
                                     struct rf_bench_crowd **ret_crowd, struct rf_error *err);
 
+/* From now on so often one leaves or joins; 0: never, and whoever is away comes back. */
+void rf_bench_crowd_churn(struct rf_bench_crowd *crowd, uint64_t churn_ns);
+
 /* The members vanish; a registry that goes on finds them failed. NULL is allowed. */
 void rf_bench_crowd_free(struct rf_bench_crowd *crowd);
 

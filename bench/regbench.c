@@ -17,6 +17,7 @@
 #include "bench/process.h"
 #include "bench/report.h"
 #include "bench/schedule.h"
+#include "bench/strangers.h"
 #include "core/address.h"
 #include "core/options.h"
 #include "core/wire.h"
@@ -28,7 +29,8 @@ enum {
     COMPARE = 4,
     RESPOND = 8,
     MEMBERS = 16,
-    RUNS = LOAD | CEILING | COMPARE
+    DISTURB = 32,
+    RUNS = LOAD | CEILING | COMPARE | DISTURB
 };
 
 enum { REGISTRY_PORT = 9800, GOSSIP_PORT = 7370 };
@@ -54,6 +56,12 @@ static const struct command {
      "memcached (meta get), each at every point of a grid, in rounds, of which the median counts. "
      "Starts all of them on free ports of 127.0.0.1, and ends them.",
      rf_bench_command_compare, COMPARE},
+    {"disturb",
+     "A registry in quiet rounds and in disturbed ones, in turn: beside idle connections, ones "
+     "that "
+     "never read, ones that send a byte a second, or while members come and go. Starts it on free "
+     "ports of 127.0.0.1, and ends it.",
+     rf_bench_command_disturb, DISTURB},
     {"members",
      "Makes a group of many members known to a registry and answers its probes for all of them, "
      "from one thread, until it is ended: for load on a registry of one's own.",
@@ -83,10 +91,10 @@ static const struct rf_option table[] = {
     {"listen", "HOST:PORT", "Where to respond; port 0: any free one, which it prints.",
      RF_OPTION_BIND, .scope = RESPOND, .default_value = "127.0.0.1:0", .text = &values.listen},
     {"connections", "N", "Connections of all threads together.", RF_OPTION_NUMBER, .min = 1,
-     .max = RF_BENCH_CONNECTIONS_MAX, .scope = LOAD | CEILING | RESPOND, .default_value = "8",
-     .number = &values.connections},
+     .max = RF_BENCH_CONNECTIONS_MAX, .scope = LOAD | CEILING | DISTURB | RESPOND,
+     .default_value = "8", .number = &values.connections},
     {"depth", "N", "Requests in flight on each connection; with --rate, at most.", RF_OPTION_NUMBER,
-     .min = 1, .max = RF_BENCH_DEPTH_MAX, .scope = LOAD | CEILING, .default_value = "64",
+     .min = 1, .max = RF_BENCH_DEPTH_MAX, .scope = LOAD | CEILING | DISTURB, .default_value = "64",
      .number = &values.depth},
     {"threads", "N", "Threads of the generator; connections are shared out among them.",
      RF_OPTION_NUMBER, .min = 1, .max = RF_BENCH_THREADS_MAX, .scope = RUNS, .default_value = "1",
@@ -112,7 +120,7 @@ static const struct rf_option table[] = {
     {"duration", "SECONDS", "Length of the measurement.", RF_OPTION_TEXT, .scope = RUNS,
      .default_value = "2", .text = &texts.duration},
     {"io", "ENGINE", "The generator's engine, and the responder's: uring or epoll.",
-     RF_OPTION_CHOICE, .choices = io_choices, .scope = LOAD | CEILING | RESPOND,
+     RF_OPTION_CHOICE, .choices = io_choices, .scope = LOAD | CEILING | DISTURB | RESPOND,
      .default_value = "uring", .text = &values.io},
     {"busy-poll", NULL, "Spin instead of blocking.", RF_OPTION_FLAG, .flag = &values.busy_poll},
     {"cpu", "LIST",
@@ -121,22 +129,22 @@ static const struct rf_option table[] = {
      RF_OPTION_TEXT, .scope = RUNS, .text = &values.cpu},
     {"server-cpu", "CPU",
      "CPU for a server that regbench starts; none: not pinned. Without it: 0, if there are two.",
-     RF_OPTION_TEXT, .scope = CEILING | COMPARE | RESPOND, .text = &values.server_cpu},
+     RF_OPTION_TEXT, .scope = CEILING | COMPARE | DISTURB | RESPOND, .text = &values.server_cpu},
     {"grid", "CxD,...", "Points to compare at: connections x depth.", RF_OPTION_TEXT,
      .scope = COMPARE, .default_value = "1x1,8x1,8x16,8x64,64x64,8x256", .text = &values.grid},
     {"rounds", "N", "Rounds at each point, an odd number for a median.", RF_OPTION_NUMBER, .min = 1,
-     .max = 101, .scope = COMPARE, .default_value = "5", .number = &values.rounds},
+     .max = 101, .scope = COMPARE | DISTURB, .default_value = "5", .number = &values.rounds},
     {"registry", "PATH", "The registry's program. Without it: the one beside regbench.",
-     RF_OPTION_TEXT, .scope = COMPARE, .text = &values.registry},
+     RF_OPTION_TEXT, .scope = COMPARE | DISTURB, .text = &values.registry},
     {"registry-args", "ARGUMENTS", "More arguments for the registry, with blanks between.",
-     RF_OPTION_TEXT, .scope = COMPARE, .text = &values.registry_arguments},
+     RF_OPTION_TEXT, .scope = COMPARE | DISTURB, .text = &values.registry_arguments},
     {"peers", NULL, "Compare with redis and memcached; --peers=false: do not.", RF_OPTION_FLAG,
      .scope = COMPARE, .default_value = "true", .flag = &values.peers},
     {"members", "N", "Members of the group.", RF_OPTION_NUMBER, .min = 1,
-     .max = RF_BENCH_MEMBERS_MAX, .scope = COMPARE | MEMBERS, .default_value = "100",
+     .max = RF_BENCH_MEMBERS_MAX, .scope = COMPARE | MEMBERS | DISTURB, .default_value = "100",
      .number = &values.members},
     {"replicas", "N", "Points of each member in the ring.", RF_OPTION_NUMBER, .min = 1,
-     .max = RF_REPLICAS_MAX, .scope = COMPARE | MEMBERS, .default_value = "1000",
+     .max = RF_REPLICAS_MAX, .scope = COMPARE | MEMBERS | DISTURB, .default_value = "1000",
      .number = &values.replicas},
     {"gossip", "HOST:PORT", "The registry's gossip address.", RF_OPTION_HOST_PORT,
      .port_default = GOSSIP_PORT, .scope = MEMBERS, .default_value = "127.0.0.1:7370",
@@ -144,8 +152,16 @@ static const struct rf_option table[] = {
     {"churn", "MS",
      "So often a member goes, without a leave, or the one that has gone comes back; 0: the group "
      "stays.",
-     RF_OPTION_NUMBER, .max = 3600000, .scope = MEMBERS, .default_value = "0",
+     RF_OPTION_NUMBER, .max = 3600000, .scope = MEMBERS | DISTURB, .default_value = "0",
      .number = &values.churn_ms},
+    {"idle", "N", "Connections that say nothing.", RF_OPTION_NUMBER, .max = RF_BENCH_STRANGERS_MAX,
+     .scope = DISTURB, .default_value = "0", .number = &values.idle},
+    {"deaf", "N", "Connections that ask for as much as is taken from them, and read nothing.",
+     RF_OPTION_NUMBER, .max = RF_BENCH_STRANGERS_MAX, .scope = DISTURB, .default_value = "0",
+     .number = &values.deaf},
+    {"trickle", "N", "Connections that send one byte of a request a second.", RF_OPTION_NUMBER,
+     .max = RF_BENCH_STRANGERS_MAX, .scope = DISTURB, .default_value = "0",
+     .number = &values.trickle},
     {"request-size", "BYTES", "Of each request.", RF_OPTION_NUMBER, .min = 1,
      .max = RF_WIRE_REQUEST_SIZE_MAX, .scope = RESPOND, .default_value = "32",
      .number = &values.request_size},
@@ -229,7 +245,7 @@ static int set_cpus(uint32_t scope, struct rf_error *err)
     cpu_set_t usable;
     bool has_two = sched_getaffinity(0, sizeof(usable), &usable) == 0 && CPU_ISSET(0, &usable) &&
                    CPU_ISSET(1, &usable);
-    bool is_placed = (scope & (CEILING | COMPARE)) != 0 && has_two;
+    bool is_placed = (scope & (CEILING | COMPARE | DISTURB)) != 0 && has_two;
     values.server_cpu_number = is_placed ? 0 : RF_BENCH_NO_CPU;
     if (values.server_cpu != NULL && strcmp(values.server_cpu, "none") == 0) {
         values.server_cpu_number = RF_BENCH_NO_CPU;
@@ -299,6 +315,25 @@ static int check_values(uint32_t scope, struct rf_error *err)
 }
 
 /* ---- what commands share ---- */
+
+int rf_bench_find_registry(const struct rf_bench_options *given, char ret_path[RF_BENCH_PATH_SIZE],
+                           struct rf_error *err)
+{
+    if (given->registry != NULL) {
+        (void)snprintf(ret_path, RF_BENCH_PATH_SIZE, "%s", given->registry);
+    } else {
+        ssize_t size =
+            readlink("/proc/self/exe", ret_path, RF_BENCH_PATH_SIZE - sizeof("registry"));
+        ret_path[size > 0 ? size : 0] = '\0';
+        char *slash = strrchr(ret_path, '/');
+        (void)strcpy(slash != NULL ? slash + 1 : ret_path, "registry");
+    }
+    if (access(ret_path, X_OK) < 0) {
+        return rf_error_set(err, -errno, "%.200s: %s; say where it is by -registry", ret_path,
+                            rf_strerror(-errno));
+    }
+    return 0;
+}
 
 int rf_bench_fail(const struct rf_error *err)
 {

@@ -26,7 +26,7 @@ struct rf_bench_options {
     const char *server, *listen, *group, *distribution, *io, *cpu, *server_cpu, *grid, *registry,
         *registry_arguments, *gossip, *plot, *protocol;
     uint64_t connections, depth, threads, keys, match_many, rate, seed, rounds, members, replicas,
-        request_size, churn_ms;
+        request_size, churn_ms, idle, deaf, trickle;
     uint64_t warmup_ns, duration_ns;
     double zipf_exponent; /* 0: uniform */
     bool busy_poll, check, peers, json, csv, help, version;
@@ -46,8 +46,15 @@ struct rf_bench_context {
 int rf_bench_command_load(struct rf_bench_context *context);
 int rf_bench_command_ceiling(struct rf_bench_context *context);
 int rf_bench_command_compare(struct rf_bench_context *context);
+int rf_bench_command_disturb(struct rf_bench_context *context);
 int rf_bench_command_members(struct rf_bench_context *context);
 int rf_bench_command_respond(struct rf_bench_context *context);
+
+/* The path of the registry's program: as -registry has it, else the one beside this program.
+ * Errors: there is none. */
+enum { RF_BENCH_PATH_SIZE = 4096 };
+RF_NODISCARD int rf_bench_find_registry(const struct rf_bench_options *options,
+                                        char ret_path[RF_BENCH_PATH_SIZE], struct rf_error *err);
 
 /* One line on standard error; returns the exit code that fits. */
 int rf_bench_fail(const struct rf_error *err);

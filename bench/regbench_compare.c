@@ -15,13 +15,13 @@
 #include "bench/crowd.h"
 #include "bench/peers.h"
 #include "bench/regbench.h"
+#include "bench/rounds.h"
 #include "bench/targets.h"
 
 enum {
     POINTS_MAX = 16,
     SUBJECTS_MAX = 6, /* ceiling and registry with two engines, redis, memcached */
     ROUNDS_MAX = 101,
-    PATH_SIZE = 4096,
 };
 
 struct point {
@@ -43,7 +43,7 @@ struct comparison {
     size_t points_count;
     struct subject subjects[SUBJECTS_MAX];
     size_t subjects_count;
-    char registry[PATH_SIZE];
+    char registry[RF_BENCH_PATH_SIZE];
     struct bench_result results[POINTS_MAX * SUBJECTS_MAX];
     size_t results_count;
     struct rf_error first_error;
@@ -85,25 +85,6 @@ static int parse_grid(struct comparison *comparison, struct rf_error *err)
         }
         comparison->points[comparison->points_count++] = (struct point){connections, depth};
     } while (*at++ == ',');
-    return 0;
-}
-
-/* The registry beside this program, unless another is given. */
-static int find_registry(struct comparison *comparison, struct rf_error *err)
-{
-    char *path = comparison->registry;
-    if (comparison->options->registry != NULL) {
-        (void)snprintf(path, PATH_SIZE, "%s", comparison->options->registry);
-    } else {
-        ssize_t size = readlink("/proc/self/exe", path, PATH_SIZE - sizeof("registry"));
-        path[size > 0 ? size : 0] = '\0';
-        char *slash = strrchr(path, '/');
-        (void)strcpy(slash != NULL ? slash + 1 : path, "registry");
-    }
-    if (access(path, X_OK) < 0) {
-        return rf_error_set(err, -errno, "%.200s: %s; say where it is by -registry", path,
-                            rf_strerror(-errno));
-    }
     return 0;
 }
 
@@ -231,33 +212,6 @@ static int measure(struct comparison *comparison, struct subject *subject,
                     : 0;
 }
 
-static int compare_rounds(const void *a, const void *b)
-{
-    double x = ((const struct bench_result *)a)->requests_per_second;
-    double y = ((const struct bench_result *)b)->requests_per_second;
-    return (x > y) - (x < y);
-}
-
-/* The median round, with the range and the sums of all. The others are freed. */
-static struct bench_result choose_median(struct bench_result *rounds, size_t count)
-{
-    qsort(rounds, count, sizeof(rounds[0]), compare_rounds);
-    struct bench_result median = rounds[count / 2];
-    median.rounds = (uint32_t)count;
-    median.requests_per_second_min = rounds[0].requests_per_second;
-    median.requests_per_second_max = rounds[count - 1].requests_per_second;
-    median.checked = median.skipped = median.errors = 0;
-    for (size_t i = 0; i < count; i++) {
-        median.checked += rounds[i].checked;
-        median.skipped += rounds[i].skipped;
-        median.errors += rounds[i].errors;
-        if (i != count / 2) {
-            rf_bench_result_fini(&rounds[i]);
-        }
-    }
-    return median;
-}
-
 static void set_ratios(struct bench_result *results, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -303,7 +257,7 @@ static int measure_point(struct comparison *comparison, const struct point *poin
     for (size_t i = 0; i < count; i++) {
         struct subject *subject = &comparison->subjects[i];
         if (code == 0) {
-            results[i] = choose_median(subject->rounds, comparison->options->rounds);
+            results[i] = rf_bench_rounds_median(subject->rounds, comparison->options->rounds);
         }
         for (size_t round = 0; code < 0 && round * count + i < done; round++) {
             rf_bench_result_fini(&subject->rounds[round]);
@@ -351,7 +305,7 @@ int rf_bench_command_compare(struct rf_bench_context *context)
         (void)rf_bench_fail(&err);
         return RF_BENCH_USAGE;
     }
-    code = find_registry(comparison, &err);
+    code = rf_bench_find_registry(&context->options, comparison->registry, &err);
     if (code == 0) {
         choose_subjects(comparison);
         code = run(comparison, &err);

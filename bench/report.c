@@ -36,10 +36,21 @@ static bool is_registry(const struct bench_result *result)
     return strcmp(result->name, "registry") == 0;
 }
 
+/* A registry with what is not one, or a disturbed one with itself in quiet. */
 static bool is_pair(const struct bench_result *result, const struct bench_result *other)
 {
-    return is_registry(result) && !is_registry(other) && is_same_load(result, other) &&
-           (!is_ceiling(other) || is_same_engine(result, other));
+    if (!is_registry(result) || !is_same_load(result, other) || other->disturbance != NULL) {
+        return false;
+    }
+    if (is_registry(other)) {
+        return result->disturbance != NULL && is_same_engine(result, other);
+    }
+    return !is_ceiling(other) || is_same_engine(result, other);
+}
+
+static const char *name_of_other(const struct rf_bench_ratio *ratio)
+{
+    return is_registry(ratio->other) ? "quiet" : ratio->other->name;
 }
 
 static double quotient(double value, double other)
@@ -85,14 +96,19 @@ const char *rf_bench_report_load_text(const struct bench_result *result,
 {
     char keys[24] = "";
     char rate[24] = "";
+    char disturbance[RF_BENCH_LOAD_TEXT_SIZE] = "";
     if (result->keys_per_request > 1) {
         (void)snprintf(keys, sizeof(keys), " x %u keys", result->keys_per_request);
     }
     if (result->rate > 0) {
         (void)snprintf(rate, sizeof(rate), " at %.0f/s", result->rate);
     }
-    (void)snprintf(text, RF_BENCH_LOAD_TEXT_SIZE, "%u x %u%s%s%s", result->connections,
-                   result->depth, keys, rate, result->busy_poll ? " spin" : "");
+    if (result->disturbance != NULL) {
+        (void)snprintf(disturbance, sizeof(disturbance), ", %s", result->disturbance);
+    }
+    int size = snprintf(text, RF_BENCH_LOAD_TEXT_SIZE, "%u x %u%s%s%s%s", result->connections,
+                        result->depth, keys, rate, result->busy_poll ? " spin" : "", disturbance);
+    (void)size; /* a text is cut where it is too long */
     return text;
 }
 
@@ -262,7 +278,7 @@ static void add_ratio(struct table *table, const struct rf_bench_ratio *ratio)
     size_t c = 0;
     put_name(table_cell(table, row, c++), ratio->result->name);
     put_name(table_cell(table, row, c++), ratio->result->engine);
-    put_name(table_cell(table, row, c++), ratio->other->name);
+    put_name(table_cell(table, row, c++), name_of_other(ratio));
     (void)rf_bench_report_load_text(ratio->result, table_cell(table, row, c++));
     put_ratio(table_cell(table, row, c++), ratio->requests_per_second);
     put_ratio(table_cell(table, row, c++), ratio->p50);
@@ -297,6 +313,65 @@ static int print_ratios(const struct rf_bench_report *report, FILE *out)
     return 0;
 }
 
+/* ---- what the server's process took ---- */
+
+static void put_mib(char *cell, uint64_t size)
+{
+    (void)snprintf(cell, CELL_SIZE, "%.1f", (double)size / (1024 * 1024));
+}
+
+static double change_us(const struct bench_usage *usage)
+{
+    return usage->changes_count == 0
+               ? 0
+               : (double)usage->publisher_ns / 1e3 / (double)usage->changes_count;
+}
+
+static void add_usage(struct table *table, const struct bench_result *result)
+{
+    const struct bench_usage *usage = &result->usage;
+    const size_t row = table->rows++;
+    size_t c = 0;
+    put_name(table_cell(table, row, c++), result->engine);
+    (void)rf_bench_report_load_text(result, table_cell(table, row, c++));
+    put_mib(table_cell(table, row, c++), usage->resident_size);
+    put_mib(table_cell(table, row, c++), usage->sockets_size);
+    put_mib(table_cell(table, row, c++), usage->objects_size);
+    (void)snprintf(table_cell(table, row, c++), CELL_SIZE, "%.3f", (double)usage->cpu_ns / 1e9);
+    put_grouped(table_cell(table, row, c++), (double)usage->switches_count);
+    put_grouped(table_cell(table, row, c++), (double)usage->changes_count);
+    put_grouped(table_cell(table, row, c++), change_us(usage));
+}
+
+static int print_usage(const struct rf_bench_report *report, FILE *out)
+{
+    static const char *const headings[] = {
+        "engine",   "load",    "server MiB",          "TCP MiB", "kernel MiB", "CPU s",
+        "switches", "changes", "publisher us/change",
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < report->results_count; i++) {
+        count += report->results[i].usage.resident_size > 0;
+    }
+    if (count == 0) {
+        return 0;
+    }
+    struct table table;
+    const int code = table_init(&table, count, headings, sizeof(headings) / sizeof(headings[0]), 2);
+    if (code < 0) {
+        return code;
+    }
+    for (size_t i = 0; i < report->results_count; i++) {
+        if (report->results[i].usage.resident_size > 0) {
+            add_usage(&table, &report->results[i]);
+        }
+    }
+    (void)fputc('\n', out);
+    table_print(&table, out);
+    table_fini(&table);
+    return 0;
+}
+
 /* ---- output ---- */
 
 static int finish(FILE *out, int code, struct rf_error *err)
@@ -320,6 +395,9 @@ int rf_bench_report_table(const struct rf_bench_report *report, FILE *out, struc
     int code = print_results(report, out);
     if (code == 0) {
         code = print_ratios(report, out);
+    }
+    if (code == 0) {
+        code = print_usage(report, out);
     }
     return finish(out, code, err);
 }
@@ -356,12 +434,13 @@ static int add_all(json_t *object, json_t *values)
 /* What was done, in the order in which CSV has its columns. */
 static json_t *load_json(const struct bench_result *result)
 {
-    return json_pack("{s:s, s:o, s:i, s:i, s:i, s:i, s:s, s:b, s:o}", "name", result->name,
+    return json_pack("{s:s, s:o, s:i, s:i, s:i, s:i, s:s, s:b, s:o, s:o}", "name", result->name,
                      "engine", name_or_null(result->engine), "connections",
                      (int)result->connections, "depth", (int)result->depth, "threads",
                      (int)result->threads, "keys_per_request", (int)result->keys_per_request,
                      "client_engine", result->client_engine, "busy_poll", (int)result->busy_poll,
-                     "rate", positive_or_null(result->rate));
+                     "rate", positive_or_null(result->rate), "disturbance",
+                     name_or_null(result->disturbance));
 }
 
 static json_t *counts_json(const struct bench_result *result)
@@ -391,12 +470,28 @@ static json_t *latencies_json(const struct rf_histogram *latencies)
                      us(rf_histogram_max_ns(latencies)));
 }
 
+static json_t *usage_json(const struct bench_usage *usage)
+{
+    bool is_known = usage->resident_size > 0;
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "server_kib",
+        is_known ? json_integer((json_int_t)(usage->resident_size / 1024)) : json_null(), "tcp_kib",
+        is_known ? json_integer((json_int_t)(usage->sockets_size / 1024)) : json_null(),
+        "kernel_kib",
+        is_known ? json_integer((json_int_t)(usage->objects_size / 1024)) : json_null(),
+        "server_cpu_s", is_known ? json_real((double)usage->cpu_ns / 1e9) : json_null(),
+        "server_switches", is_known ? json_integer((json_int_t)usage->switches_count) : json_null(),
+        "changes", is_known ? json_integer((json_int_t)usage->changes_count) : json_null(),
+        "publisher_us_per_change", positive_or_null(change_us(usage)));
+}
+
 /* NULL: out of memory. */
 static json_t *result_json(const struct bench_result *result)
 {
     json_t *object = json_object();
     if (add_all(object, load_json(result)) != 0 || add_all(object, counts_json(result)) != 0 ||
-        add_all(object, latencies_json(result->latencies)) != 0) {
+        add_all(object, latencies_json(result->latencies)) != 0 ||
+        add_all(object, usage_json(&result->usage)) != 0) {
         json_decref(object);
         return NULL;
     }
@@ -408,7 +503,7 @@ static json_t *ratio_json(const struct rf_bench_ratio *ratio)
     json_t *object = json_object();
     if (add_all(object, load_json(ratio->result)) != 0 ||
         add_all(object,
-                json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "over", ratio->other->name,
+                json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "over", name_of_other(ratio),
                           "over_engine", name_or_null(ratio->other->engine), "requests_per_second",
                           positive_or_null(ratio->requests_per_second), "p50",
                           positive_or_null(ratio->p50), "p99", positive_or_null(ratio->p99), "p999",

@@ -33,16 +33,17 @@ struct rf_bench_ratio {
 
 /*
  * Finds the next pair to compare, from *position on (0 at first): each "registry" with the ceiling
- * of its engine and with each peer (any other name), where connections, depth, threads, keys of a
- * request, rate, spinning and the generator's engine are equal. Returns false when there is none
- * left. The throughput over that of a ceiling is the result's own `ratio` where it has one.
+ * of its engine, with each peer (any other name), and a disturbed one with itself undisturbed,
+ * where connections, depth, threads, keys of a request, rate, spinning and the generator's engine
+ * are equal. Returns false when there is none left. The throughput over that of a ceiling is the
+ * result's own `ratio` where it has one.
  */
 bool rf_bench_report_next_ratio(const struct rf_bench_report *report, size_t *position,
                                 struct rf_bench_ratio *ret_ratio);
 
 /* The load of `result` as a short text: "8 x 64" is connections x depth, then " x 64 keys", " at
- * 200000/s" (open loop), " spin". Returns `text`. */
-enum { RF_BENCH_LOAD_TEXT_SIZE = 64 };
+ * 200000/s" (open loop), " spin", ", 10000 idle" (disturbance). Returns `text`. */
+enum { RF_BENCH_LOAD_TEXT_SIZE = 160 };
 const char *rf_bench_report_load_text(const struct bench_result *result,
                                       char text[RF_BENCH_LOAD_TEXT_SIZE]);
 

@@ -11,6 +11,17 @@
 
 #include "core/histogram.h"
 
+/* What a server's process cost in a round. All 0: not looked at. */
+struct bench_usage {
+    uint64_t resident_size;  /* of the process, at the end */
+    uint64_t sockets_size;   /* in buffers of TCP sockets, of all processes, at the end */
+    uint64_t objects_size;   /* kernel's own, as sockets and tables, of all processes, at the end */
+    uint64_t cpu_ns;         /* of all threads, in the round */
+    uint64_t publisher_ns;   /* of the one that makes new rings */
+    uint64_t switches_count; /* times that a thread went to sleep */
+    uint64_t changes_count;  /* versions of the group */
+};
+
 /*
  * One point: a server under one shape of load. Where several rounds were run, all that is measured
  * is of one of them, the round whose requests_per_second is the median, so that the figures of a
@@ -37,6 +48,9 @@ struct bench_result {
     uint64_t errors;  /* error replies, wrong answers, lost connections, in all rounds */
     double ratio;     /* of requests_per_second to that of the ceiling of the same shape and engine;
                          0: no ceiling was measured */
+
+    const char *disturbance; /* beside the load, as "10000 idle"; NULL: nothing; borrowed */
+    struct bench_usage usage;
 
     /* Nanoseconds from the send of a request, in an open loop from when it should have been sent,
      * to its reply. Owned by whoever made the result; never NULL. */
