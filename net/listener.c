@@ -25,7 +25,9 @@ static int set_inherited(int fd)
         code == 0 ? set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, RF_LISTENER_KEEPALIVE_IDLE_S) : code;
     code = code == 0 ? set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, RF_LISTENER_KEEPALIVE_INTERVAL_S)
                      : code;
-    return code == 0 ? set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, RF_LISTENER_KEEPALIVE_PROBES)
+    code =
+        code == 0 ? set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, RF_LISTENER_KEEPALIVE_PROBES) : code;
+    return code == 0 ? set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, RF_LISTENER_UNSENT_MAX)
                      : code;
 }
 

@@ -18,6 +18,10 @@ enum {
     RF_LISTENER_KEEPALIVE_IDLE_S = 60,
     RF_LISTENER_KEEPALIVE_INTERVAL_S = 10,
     RF_LISTENER_KEEPALIVE_PROBES = 6,
+    /* Bytes that the kernel holds for a peer whose window is full. Without it they grow to 4 MiB
+     * (net.ipv4.tcp_wmem) for each one that does not read, and some hundred of those exhaust what
+     * the machine has for all of its TCP. */
+    RF_LISTENER_UNSENT_MAX = 64 * 1024,
 };
 
 /*
