@@ -7,19 +7,19 @@
 
 #include "core/assert.h"
 
-static const size_t class_sizes[] = {RF_BUFFER_SMALL_SIZE, RF_BUFFER_LARGE_SIZE};
-enum { CLASSES_COUNT = 2 };
+static const size_t class_sizes[RF_BUFFER_CLASSES_COUNT] = {
+    RF_BUFFER_SMALL_SIZE, RF_BUFFER_MEDIUM_SIZE, RF_BUFFER_LARGE_SIZE};
 
 static size_t size_all(const struct rf_buffer *buffer)
 {
     return sizeof(*buffer) + buffer->size_max;
 }
 
-/* The class of buffers of `size` bytes in all, CLASSES_COUNT if there is none. */
+/* The class of buffers of `size` bytes in all, RF_BUFFER_CLASSES_COUNT if there is none. */
 static unsigned class_for(size_t size)
 {
     unsigned i = 0;
-    while (i < CLASSES_COUNT && class_sizes[i] < size) {
+    while (i < RF_BUFFER_CLASSES_COUNT && class_sizes[i] < size) {
         i++;
     }
     return i;
@@ -30,13 +30,13 @@ struct rf_buffer *rf_buffer_get(struct rf_buffer_pool *pool, size_t size)
     RF_ASSERT(size >= 1 && size <= UINT32_MAX - sizeof(struct rf_buffer));
     size += sizeof(struct rf_buffer);
     unsigned class = class_for(size);
-    if (class < CLASSES_COUNT) {
+    if (class < RF_BUFFER_CLASSES_COUNT) {
         size = class_sizes[class];
     }
     if (size > pool->size_max - pool->size) {
         return NULL;
     }
-    struct rf_buffer *buffer = class < CLASSES_COUNT ? pool->spare[class] : NULL;
+    struct rf_buffer *buffer = class < RF_BUFFER_CLASSES_COUNT ? pool->spare[class] : NULL;
     if (buffer != NULL) {
         pool->spare[class] = buffer->next;
         pool->spare_count[class]--;
@@ -63,7 +63,7 @@ void rf_buffer_put(struct rf_buffer_pool *pool, struct rf_buffer *buffer)
     RF_ASSERT(pool->size >= size);
     pool->size -= size;
     unsigned class = class_for(size);
-    if (class < CLASSES_COUNT && class_sizes[class] == size &&
+    if (class < RF_BUFFER_CLASSES_COUNT && class_sizes[class] == size &&
         pool->spare_count[class] < RF_BUFFERS_SPARE_MAX) {
         buffer->next = pool->spare[class];
         pool->spare[class] = buffer;
@@ -107,7 +107,7 @@ bool rf_buffer_append(struct rf_buffer_pool *pool, struct rf_buffer **buffer, co
 void rf_buffer_pool_fini(struct rf_buffer_pool *pool)
 {
     RF_ASSERT(pool->size == 0);
-    for (unsigned i = 0; i < CLASSES_COUNT; i++) {
+    for (unsigned i = 0; i < RF_BUFFER_CLASSES_COUNT; i++) {
         while (pool->spare[i] != NULL) {
             struct rf_buffer *buffer = pool->spare[i];
             pool->spare[i] = buffer->next;

@@ -2,9 +2,10 @@
  *
  * buffer.h - the buffers that connections hold while bytes wait: a worker's pool of them.
  *
- * Three sizes: small, for the beginning of a request that came cut; large, for replies; and as
- * large as asked for, for a reply or input that is larger. A connection has none while nothing
- * waits. All that the pool has given out stays below one limit.
+ * Four sizes: small, for the beginning of a request that came cut; medium, for what a receive or
+ * two brought to a connection that cannot answer now; large, for replies; and as large as asked
+ * for, for a reply or input that is larger. A connection has none while nothing waits. All that the
+ * pool has given out stays below one limit.
  */
 #ifndef RF_NET_BUFFER_H
 #define RF_NET_BUFFER_H
@@ -14,9 +15,11 @@
 #include <stdint.h>
 
 enum {
-    RF_BUFFER_SMALL_SIZE = 4 * 1024,       /* with its head: a page */
+    RF_BUFFER_SMALL_SIZE = 4 * 1024, /* with its head: a page */
+    RF_BUFFER_MEDIUM_SIZE = 20 * 1024,
     RF_BUFFER_LARGE_SIZE = 64 * 1024 + 64, /* with its head: the largest page of a list */
-    RF_BUFFERS_SPARE_MAX = 64, /* of each of both sizes, kept for the next: 4 MiB a worker */
+    RF_BUFFER_CLASSES_COUNT = 3,           /* of these sizes */
+    RF_BUFFERS_SPARE_MAX = 64,             /* of each class, kept for the next: 6 MiB a worker */
 };
 
 /* Bytes [begin, end) of data are in use. */
@@ -32,8 +35,8 @@ struct rf_buffer {
 struct rf_buffer_pool {
     uint64_t size_max; /* bytes given out, at most */
     uint64_t size;     /* bytes given out */
-    struct rf_buffer *spare[2];
-    unsigned spare_count[2];
+    struct rf_buffer *spare[RF_BUFFER_CLASSES_COUNT];
+    unsigned spare_count[RF_BUFFER_CLASSES_COUNT];
 };
 
 /* An empty buffer for at least `size` bytes, >= 1. NULL: the limit is reached, or no memory. */
@@ -51,6 +54,12 @@ bool rf_buffer_append(struct rf_buffer_pool *pool, struct rf_buffer **buffer, co
 
 /* Frees the spare ones; all others must be back. */
 void rf_buffer_pool_fini(struct rf_buffer_pool *pool);
+
+/* Whether more than half is given out: then those that wait for a peer should take no more. */
+static inline bool rf_buffer_pool_is_scarce(const struct rf_buffer_pool *pool)
+{
+    return pool->size > pool->size_max / 2;
+}
 
 static inline size_t rf_buffer_used(const struct rf_buffer *buffer)
 {

@@ -211,6 +211,10 @@ static enum room make_room(struct rf_worker *worker, struct rf_connection *conne
         }
         send_filled(worker, connection, true);
     }
+    /* What is left is for those whose peers read. */
+    if (connection->sending != NULL && rf_buffer_pool_is_scarce(&worker->pool)) {
+        return ROOM_BLOCKED;
+    }
     if (connection->filling != NULL) { /* empty and too small */
         rf_buffer_put(&worker->pool, connection->filling);
         connection->filling = NULL;
@@ -299,7 +303,8 @@ static void hold(struct rf_worker *worker, struct rf_connection *connection, con
         return;
     }
     if (connection->is_blocked && !connection->is_paused &&
-        rf_buffer_used(connection->input) >= RF_INPUT_HELD_MAX) {
+        (rf_buffer_used(connection->input) >= RF_INPUT_HELD_MAX ||
+         rf_buffer_pool_is_scarce(&worker->pool))) {
         connection->is_paused = true;
         rf_engine_receive_pause(worker->engine, &connection->socket);
     }

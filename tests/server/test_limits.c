@@ -175,6 +175,45 @@ static void server_closes_who_needs_buffers_beyond_their_limit(void **state)
     }
 }
 
+/* Those that do not read get less as buffers get scarce, so that others find some. */
+static void server_keeps_buffers_for_those_that_read(void **state)
+{
+    (void)state;
+    enum { COUNT = 48 };                /* as one alone they would take 192 KiB each, 9 MiB */
+    server.config.buffers_size_max = 1; /* the least it can be: 8 MiB */
+    server.config.workers = 1;
+    test_server_start(&server);
+    int fds[COUNT];
+    uint8_t frame[1024];
+    size_t size = rf_wire_members_request_encode(
+        frame, sizeof(frame), 1, (struct rf_wire_bytes){"big", 3}, (struct rf_wire_bytes){"", 0});
+    while (size * 2 <= sizeof(frame)) {
+        memcpy(frame + size, frame, size);
+        size *= 2;
+    }
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = test_try_connect(&server, 4096);
+        assert_true(fds[i] >= 0);
+        test_send(fds[i], rf_wire_preface, RF_WIRE_PREFACE_SIZE);
+    }
+    uint64_t quiet_ms = test_now_ms() + 300;
+    while (test_now_ms() < quiet_ms) { /* until nothing is taken any more, of none of them */
+        for (int i = 0; i < COUNT; i++) {
+            if (send(fds[i], frame, size, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
+                quiet_ms = test_now_ms() + 300;
+            }
+        }
+        test_sleep_ms(1);
+    }
+    int other = test_connect(&server);
+    assert_int_equal(test_match(other, "web", "alice"), RF_WIRE_OK);
+    close(other);
+    assert_int_equal(test_info(&server, "connections_closed_memory"), 0);
+    for (int i = 0; i < COUNT; i++) {
+        close(fds[i]);
+    }
+}
+
 static void server_closes_idle_connections_where_told_to(void **state)
 {
     (void)state;
@@ -347,6 +386,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(server_refuses_connections_over_its_limit, prepare, end),
         cmocka_unit_test_setup_teardown(server_closes_who_needs_buffers_beyond_their_limit, prepare,
                                         end),
+        cmocka_unit_test_setup_teardown(server_keeps_buffers_for_those_that_read, prepare, end),
         cmocka_unit_test_setup_teardown(server_closes_idle_connections_where_told_to, prepare, end),
         cmocka_unit_test_setup_teardown(server_closes_who_does_not_name_a_protocol_in_time, prepare,
                                         end),
