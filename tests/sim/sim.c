@@ -264,6 +264,7 @@ void rf_sim_kill(struct rf_sim *sim, size_t index)
     node->serf = NULL;
     node->resume_at_ns = 0;
     node->busy_until_ns = 0;
+    node->held_until_ns = 0;
     backlog_clear(sim, node);
     schedule(sim, (uint32_t)index);
 }
@@ -548,6 +549,13 @@ bool rf_sim_is_paused(const struct rf_sim *sim, size_t index)
     return sim->nodes[index].resume_at_ns > 0;
 }
 
+void rf_sim_hold(struct rf_sim *sim, size_t index, uint64_t duration_ns)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    uint64_t until_ns = sim->now_ns + duration_ns;
+    node->held_until_ns = until_ns > node->held_until_ns ? until_ns : node->held_until_ns;
+}
+
 /* What came meanwhile, in the driver's order: some packets, the time, more packets, streams. */
 static void on_resume(struct rf_sim *sim, uint32_t index)
 {
@@ -581,9 +589,11 @@ static void on_arrival(struct rf_sim *sim, const struct rf_sim_event *event)
         backlog_add(sim, node, event->packet);
         return;
     }
-    if (node->busy_until_ns > sim->now_ns) {
+    uint64_t at_ns =
+        node->busy_until_ns > node->held_until_ns ? node->busy_until_ns : node->held_until_ns;
+    if (at_ns > sim->now_ns) {
         struct rf_sim_event later = *event;
-        later.at_ns = node->busy_until_ns;
+        later.at_ns = at_ns;
         rf_sim_push(sim, later);
         return;
     }

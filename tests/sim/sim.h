@@ -76,6 +76,7 @@ struct rf_sim_node {
     uint64_t service_ns; /* each input takes so long, one after the other: a slow process */
 
     /* private */
+    uint64_t held_until_ns; /* see rf_sim_hold */
     uint64_t busy_until_ns;
     uint64_t resume_at_ns; /* paused until then; 0: not */
     uint64_t behind_ns;    /* of its clock, behind the others' */
@@ -176,6 +177,12 @@ void rf_sim_restart(struct rf_sim *sim, size_t index);
  */
 void rf_sim_pause(struct rf_sim *sim, size_t index, uint64_t duration_ns, bool stops_clock);
 bool rf_sim_is_paused(const struct rf_sim *sim, size_t index);
+
+/*
+ * Holds back for so long all that comes to it and all that it sends, while its timers run: as if
+ * it blocked in each receive and send, which is how "Lifeguard", DSN-W 2018, makes members slow.
+ */
+void rf_sim_hold(struct rf_sim *sim, size_t index, uint64_t duration_ns);
 
 void rf_sim_join(struct rf_sim *sim, size_t index, size_t seed_index);
 void rf_sim_leave(struct rf_sim *sim, size_t index);

@@ -97,6 +97,7 @@ void rf_sim_heal(struct rf_sim *sim)
         sim->nodes[i].in_loss_ppm = 0;
         sim->nodes[i].out_loss_ppm = 0;
         sim->nodes[i].service_ns = 0;
+        sim->nodes[i].held_until_ns = 0;
     }
 }
 
@@ -131,6 +132,13 @@ static size_t node_at(const struct rf_sim *sim, const struct rf_address *address
     return is_ours ? index : sim->nodes_count;
 }
 
+/* For how long it does not send: rf_sim_hold. */
+static uint64_t held_ns(const struct rf_sim *sim, size_t index)
+{
+    uint64_t until_ns = sim->nodes[index].held_until_ns;
+    return until_ns > sim->now_ns ? until_ns - sim->now_ns : 0;
+}
+
 /* ---- packets ---- */
 
 static void corrupt(struct rf_sim *sim, struct rf_sim_packet *packet)
@@ -157,7 +165,8 @@ static void put_on_the_way(struct rf_sim *sim, uint32_t from, uint32_t to, const
     if (rf_sim_happens(sim, link->corrupt_ppm)) {
         corrupt(sim, packet);
     }
-    rf_sim_push(sim, (struct rf_sim_event){.at_ns = sim->now_ns + latency_ns(sim, link),
+    uint64_t delay_ns = held_ns(sim, from) + latency_ns(sim, link);
+    rf_sim_push(sim, (struct rf_sim_event){.at_ns = sim->now_ns + delay_ns,
                                            .type = RF_SIM_EVENT_PACKET,
                                            .to = to,
                                            .packet = packet});
@@ -288,7 +297,7 @@ void rf_sim_open_exchange(struct rf_sim *sim, uint32_t from, const struct rf_out
         uint64_t handshake_ns = connect_ns(sim, from, to);
         uint64_t data_ns =
             handshake_ns == UINT64_MAX ? UINT64_MAX : transfer_ns(sim, from, to, packet->size);
-        delay_ns = data_ns == UINT64_MAX ? UINT64_MAX : handshake_ns + data_ns;
+        delay_ns = data_ns == UINT64_MAX ? UINT64_MAX : held_ns(sim, from) + handshake_ns + data_ns;
     }
     if (delay_ns == UINT64_MAX || sim->now_ns + delay_ns >= packet->deadline_ns) {
         fail_exchange(sim, packet->deadline_ns, from, packet, -ETIMEDOUT);
