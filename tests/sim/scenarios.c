@@ -15,6 +15,23 @@ const struct rf_scenario rf_scenarios[] = {
      rf_scenario_bootstrap, 1000, 3, 120},
     {"cuts", "every one-way cut of small clusters: what it does, and that it heals",
      rf_scenario_cuts, 7, 1, 90},
+    {"lossy", "10 % loss while all join, and then for a day: nobody is declared failed",
+     rf_scenario_lossy, 17, 1, 86400},
+    {"pause", "processes are stopped for 1 to 300 s: nobody is declared failed by one that wakes",
+     rf_scenario_pause, 64, 10, 0},
+    {"storm", "every process starts again, its incarnation lost: how long until views are equal",
+     rf_scenario_storm, 128, 20, 0},
+    {"partition", "halves for 1 s to 30 min: how long until views are equal again",
+     rf_scenario_partition, 64, 10, 0},
+    {"flaky", "20 s on, 20 s off one-way loss at 1 % of the members", rf_scenario_flaky, 1000, 1,
+     600},
+    {"lossy-few", "80 % one-way loss at 1 % of the members", rf_scenario_lossy_few, 1000, 1, 600},
+    {"lifeguard", "1 to 32 members stall again and again: false deaths, against plain SWIM",
+     rf_scenario_lifeguard, 128, 6, 120},
+    {"stopped", "1 to 32 processes are stopped again and again: false deaths, against plain SWIM",
+     rf_scenario_stopped, 128, 6, 120},
+    {"slow16", "an eighth of all stalls for 8.2 s again and again: runs without false deaths",
+     rf_scenario_slow16, 128, 100, 120},
 };
 
 const size_t rf_scenarios_count = sizeof(rf_scenarios) / sizeof(rf_scenarios[0]);

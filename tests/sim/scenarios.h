@@ -12,5 +12,14 @@ void rf_scenario_crash(struct rf_run *run);
 void rf_scenario_update(struct rf_run *run);
 void rf_scenario_bootstrap(struct rf_run *run);
 void rf_scenario_cuts(struct rf_run *run);
+void rf_scenario_lossy(struct rf_run *run);
+void rf_scenario_pause(struct rf_run *run);
+void rf_scenario_storm(struct rf_run *run);
+void rf_scenario_partition(struct rf_run *run);
+void rf_scenario_flaky(struct rf_run *run);
+void rf_scenario_lossy_few(struct rf_run *run);
+void rf_scenario_lifeguard(struct rf_run *run);
+void rf_scenario_stopped(struct rf_run *run);
+void rf_scenario_slow16(struct rf_run *run);
 
 #endif
