@@ -33,12 +33,17 @@
     X(TOTAL, requests_groups, "requests", "groups requests")                                       \
     X(TOTAL, requests_info, "requests", "info requests")                                           \
     X(TOTAL, requests_ping, "requests", "ping requests")                                           \
+    X(TOTAL, requests_watch, "requests", "watch requests")                                         \
     X(TOTAL, keys_matched, "keys", "keys that an owner was looked up for")                         \
     X(TOTAL, replies_not_found, "replies", "replies: no such group, or nobody in its ring")        \
     X(TOTAL, replies_malformed, "replies", "replies: malformed request")                           \
     X(TOTAL, replies_limit, "replies", "replies: a limit of the request")                          \
     X(TOTAL, replies_unsupported, "replies", "replies: unknown operation")                         \
     X(TOTAL, replies_unavailable, "replies", "replies: shutting down")                             \
+    X(GAUGE, watches_open, "watches", "watches of groups now")                                     \
+    X(TOTAL, watch_pages, "pages", "pages that watchers were sent")                                \
+    X(TOTAL, watch_pages_copied, "pages", "of these copied from the one for another watcher")      \
+    X(TOTAL, watch_bytes, "bytes", "of these pages")                                               \
     X(TOTAL, sends, "sends", "times that replies were handed to the kernel")                       \
     X(TOTAL, batches, "batches", "batches of requests, one epoch section each")                    \
     X(TOTAL, batches_of_0, "batches", "batches without a whole request")                           \

@@ -512,11 +512,31 @@ static enum answer answer_ping(struct run *run, const struct request *request)
     return wrote(run, size, RF_WIRE_HEADER_SIZE + payload_size);
 }
 
+static enum answer answer_watch(struct run *run, const struct request *request)
+{
+    struct rf_wire_watch_request watch;
+    struct rf_error err = {0};
+    int code =
+        rf_wire_watch_request_decode(request->payload, request->header.payload_size, &watch, &err);
+    if (code < 0) {
+        return reply_refused(run, &request->header, code, &err);
+    }
+    if (out_room(run) < ERROR_SIZE_MAX) { /* what was noted cannot be asked again */
+        return no_room(run, ERROR_SIZE_MAX);
+    }
+    code = run->context->watch(run->context->watcher, &watch, request->header.request_id, &err);
+    if (code == RF_ELIMIT) {
+        return reply_refused(run, &request->header, code, &err);
+    }
+    return code == 0 ? ANSWERED
+                     : reply_error(run, &request->header, rf_wire_status_of(code), err.text);
+}
+
 static enum answer answer_unknown(struct run *run, const struct request *request)
 {
     struct rf_error err = {0};
     (void)rf_error_set(&err, RF_EUNSUPPORTED, "operation %u is unknown, known are 1..%d",
-                       request->header.op, RF_WIRE_PING);
+                       request->header.op, RF_WIRE_WATCH);
     enum answer answer = reply_error(run, &request->header, RF_WIRE_UNSUPPORTED, err.text);
     if (answer == ANSWERED) {
         rf_counter_add(&run->context->counters->replies_unsupported, 1);
@@ -542,6 +562,7 @@ static const struct operation operations[] = {
     [RF_WIRE_GROUPS] = OPERATION(groups),
     [RF_WIRE_INFO] = OPERATION(info),
     [RF_WIRE_PING] = OPERATION(ping),
+    [RF_WIRE_WATCH] = OPERATION(watch),
 };
 
 static struct rf_counter *counter_at(struct rf_server_counters *counters, size_t offset)

@@ -39,6 +39,10 @@ struct rf_binary_context {
     const struct rf_info_source *info;
     struct rf_server_counters *counters; /* the worker's own */
     uint64_t now_ns;
+    /* Takes note of a watch, whose updates the caller sends. Returns 0, RF_ELIMIT, -ENOMEM. */
+    int (*watch)(void *watcher, const struct rf_wire_watch_request *request, uint32_t request_id,
+                 struct rf_error *err);
+    void *watcher;
 };
 
 enum rf_binary_status {

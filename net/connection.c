@@ -103,6 +103,7 @@ static void abandon(struct rf_worker *worker, struct rf_connection *connection)
     }
     connection->phase = RF_CONNECTION_CLOSED;
     timer_stop(worker, connection);
+    rf_watches_end(worker, connection);
     rf_buffer_put(&worker->pool, connection->input);
     rf_buffer_put(&worker->pool, connection->filling);
     connection->input = NULL;
@@ -137,11 +138,12 @@ void rf_connection_closed(struct rf_worker *worker, struct rf_connection *connec
     free(connection);
 }
 
-/* No more requests: what is in the outputs is sent, then the connection is closed. */
+/* No more requests and watches: what is in the outputs is sent, then the connection is closed. */
 static void begin_draining(struct rf_worker *worker, struct rf_connection *connection)
 {
     if (connection->phase < RF_CONNECTION_DRAINING) {
         connection->phase = RF_CONNECTION_DRAINING;
+        rf_watches_end(worker, connection);
         rf_buffer_put(&worker->pool, connection->input);
         connection->input = NULL;
         mark_dirty(worker, connection);
@@ -189,6 +191,7 @@ static void send_more(struct rf_worker *worker, struct rf_connection *connection
     rf_buffer_put(&worker->pool, buffer);
     connection->sending = NULL;
     timer_start(worker, connection, RF_TIMER_IDLE);
+    rf_watches_resume(worker, connection);
 }
 
 /* Sends the buffer that was being filled; the other one is free. */
@@ -224,12 +227,37 @@ static enum room make_room(struct rf_worker *worker, struct rf_connection *conne
     return connection->filling == NULL ? ROOM_NO_MEMORY : ROOM_MADE;
 }
 
-/* ---- input ---- */
-
 static void no_memory(struct rf_worker *worker, struct rf_connection *connection)
 {
     abandon_counted(worker, connection, &worker->counters.connections_closed_memory);
 }
+
+struct rf_buffer *rf_connection_room(struct rf_worker *worker, struct rf_connection *connection,
+                                     size_t need)
+{
+    if (connection->phase != RF_CONNECTION_SERVING || connection->is_blocked ||
+        connection->sending != NULL) {
+        return NULL;
+    }
+    if (connection->filling == NULL) {
+        connection->filling = rf_buffer_get(&worker->pool, need);
+    } else if (rf_buffer_room(connection->filling) < need &&
+               make_room(worker, connection, need) == ROOM_BLOCKED) {
+        return NULL;
+    }
+    if (connection->filling == NULL) {
+        no_memory(worker, connection);
+    }
+    return connection->filling;
+}
+
+void rf_connection_wrote(struct rf_worker *worker, struct rf_connection *connection, size_t size)
+{
+    connection->filling->end += (uint32_t)size;
+    mark_dirty(worker, connection);
+}
+
+/* ---- input ---- */
 
 /*
  * Gives bytes to the machine. Returns how many it consumed. It stops early if the connection
@@ -359,6 +387,18 @@ static void count_batch(struct rf_worker *worker)
     worker->batch_answered = 0;
 }
 
+struct watcher {
+    struct rf_worker *worker;
+    struct rf_connection *connection;
+};
+
+static int start_watch(void *context, const struct rf_wire_watch_request *request,
+                       uint32_t request_id, struct rf_error *err)
+{
+    const struct watcher *watcher = context;
+    return rf_watch_start(watcher->worker, watcher->connection, request, request_id, err);
+}
+
 /* Answers inside one epoch section: new bytes, or (data NULL) what was held while blocked. */
 static void answer(struct rf_worker *worker, struct rf_connection *connection, const uint8_t *data,
                    size_t size)
@@ -368,6 +408,8 @@ static void answer(struct rf_worker *worker, struct rf_connection *connection, c
         .info = worker->config.info,
         .counters = &worker->counters,
         .now_ns = worker->now_ns,
+        .watch = start_watch,
+        .watcher = &(struct watcher){worker, connection},
     };
     if (data == NULL) {
         feed_held(worker, connection, &context);
@@ -508,7 +550,8 @@ void rf_connections_flush(struct rf_worker *worker)
         }
         if (connection->sending == NULL && connection->filling != NULL) {
             bool is_awaited = connection->phase != RF_CONNECTION_SERVING ||
-                              connection->is_blocked || worker->is_stopping;
+                              connection->is_blocked || worker->is_stopping ||
+                              connection->watches != NULL;
             send_filled(worker, connection, is_awaited);
         }
         if (connection->phase == RF_CONNECTION_DRAINING && connection->sending == NULL &&

@@ -82,6 +82,9 @@ size_t rf_info_reply_encode(uint8_t *out, size_t out_size, uint32_t request_id,
     (void)snprintf(digest, sizeof(digest), "%016" PRIx64, catalog->digest);
     add_text(&rows, "program_version", source->program_version);
     add_text(&rows, "node", source->node_id);
+    char instance[17];
+    (void)snprintf(instance, sizeof(instance), "%016" PRIx64, source->instance);
+    add_text(&rows, "instance", instance);
     add_u64(&rows, "version", catalog->version);
     add_text(&rows, "digest", digest);
     add_text(&rows, "placement", rf_placement_name(catalog->placement));

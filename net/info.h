@@ -26,6 +26,7 @@ struct rf_info_source {
     const char *node_id;
     const char *engine;
     const char *engine_reason;
+    uint64_t instance; /* of this start, at random, not 0: versions are counted anew by each */
     uint64_t started_ns;
     uint64_t connections_max;
     unsigned workers_count;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "core/assert.h"
@@ -200,6 +201,7 @@ static void set_info(struct rf_server *server, uint32_t connections_max,
     server->info = (struct rf_info_source){
         .program_version = server->version,
         .node_id = server->node_id,
+        .instance = server->info.instance,
         .engine = rf_engine_kind_name(server->engine_kind),
         .engine_reason = server->engine_reason,
         .started_ns = rf_monotonic_ns(),
@@ -262,6 +264,17 @@ static int start_workers(struct rf_server *server, const struct rf_server_config
     return 0;
 }
 
+/* Odd, so never 0. */
+static int choose_instance(uint64_t *ret_instance)
+{
+    uint64_t random;
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) { /* whole, if so small */
+        return -errno;
+    }
+    *ret_instance = random | 1;
+    return 0;
+}
+
 int rf_server_start(const struct rf_server_config *config, struct rf_server **ret_server,
                     struct rf_error *err)
 {
@@ -274,6 +287,11 @@ int rf_server_start(const struct rf_server_config *config, struct rf_server **re
         return rf_error_set(err, -ENOMEM, "server of %zu bytes", sizeof(*server));
     }
     server->log = config->log;
+    code = choose_instance(&server->info.instance);
+    if (code < 0) {
+        code = rf_error_set(err, code, "random number of this start: %s", strerror(-code));
+        goto fail;
+    }
     unsigned count = config->workers == 0 ? usable_cores() : config->workers;
     count = count > RF_WORKERS_MAX ? RF_WORKERS_MAX : count;
     code = reserve(server, config, count);
@@ -327,6 +345,13 @@ const struct rf_server_counters *rf_server_counters(const struct rf_server *serv
 {
     RF_ASSERT(index < server->workers_count);
     return server->counters[index];
+}
+
+void rf_server_notify(struct rf_server *server)
+{
+    for (unsigned i = 0; i < server->started_count; i++) {
+        rf_worker_notify(&server->workers[i]);
+    }
 }
 
 /* ---- stop ---- */

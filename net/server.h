@@ -115,6 +115,10 @@ unsigned rf_server_workers_count(const struct rf_server *server);
 /* What worker `index` counts. Lifetime: the server's. Threads: any may read. */
 const struct rf_server_counters *rf_server_counters(const struct rf_server *server, unsigned index);
 
+/* Tells the workers that something was published, for those who watch. Threads: any; not together
+ * with, or after, rf_server_stop. Never blocks. */
+void rf_server_notify(struct rf_server *server);
+
 /*
  * Stops accepting, answers every request that had been received when it was called, hands over the
  * replies, closes, and ends the workers. Replies are not cut: the server closes its half and

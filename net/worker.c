@@ -178,9 +178,11 @@ static int run_round(struct rf_worker *worker, uint64_t deadline_ns)
             rf_connection_closed(worker, connection_of(event.socket));
             break;
         case RF_EVENT_WOKEN: /* the loop looks at `stop` after each round */
+            rf_watches_look(worker);
             break;
         }
     }
+    rf_watches_tell(worker);
     rf_connections_flush(worker);
     rf_connections_expire(worker);
     count_round(worker);
@@ -191,7 +193,8 @@ static int serve(struct rf_worker *worker)
 {
     int code = 0;
     while (code == 0 && atomic_load_explicit(&worker->stop, memory_order_acquire) == RF_STOP_NO) {
-        code = run_round(worker, earlier(rf_connections_deadline_ns(worker), worker->accept_at_ns));
+        uint64_t deadline_ns = earlier(rf_connections_deadline_ns(worker), worker->accept_at_ns);
+        code = run_round(worker, earlier(deadline_ns, rf_watches_deadline_ns(worker)));
         if (worker->accept_at_ns <= worker->now_ns) {
             worker->accept_at_ns = UINT64_MAX;
             rf_engine_accept_start(worker->engine);
@@ -271,6 +274,7 @@ static int set_up(struct rf_worker *worker, struct rf_error *err)
     worker->accept_at_ns = UINT64_MAX;
     worker->now_ns = rf_monotonic_ns();
     worker->answered_ns = worker->now_ns;
+    rf_watches_init(&worker->watches);
     rf_spin_init(&worker->spin, config->busy_poll_us);
     rf_engine_accept_start(worker->engine);
     return 0;
@@ -301,6 +305,7 @@ static void *run(void *context)
     }
     rf_reader_fini(&worker->reader);
     rf_buffer_pool_fini(&worker->pool);
+    rf_watches_fini(&worker->watches);
     worker->is_ended = true;
     return NULL;
 }
@@ -344,6 +349,16 @@ void rf_worker_stop(struct rf_worker *worker, uint64_t deadline_ns)
     atomic_store_explicit(&worker->stop_deadline_ns, deadline_ns, memory_order_release);
     atomic_store_explicit(&worker->stop, RF_STOP_DRAIN, memory_order_release);
     rf_engine_wake(worker->engine);
+}
+
+void rf_worker_notify(struct rf_worker *worker)
+{
+    /* A watch that begins says so before it looks at the catalog, and this was called after the
+     * catalog had been published: so one of both sees the other. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&worker->has_watches, memory_order_seq_cst)) {
+        rf_engine_wake(worker->engine);
+    }
 }
 
 unsigned rf_worker_join(struct rf_worker *worker)

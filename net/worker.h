@@ -22,6 +22,7 @@
 #include "net/engine.h"
 #include "net/info.h"
 #include "net/spin.h"
+#include "net/watches.h"
 
 enum {
     /* After its last reply and our half's close, the peer has this long to close its own. Closing
@@ -75,6 +76,8 @@ struct rf_connection {
     struct rf_connection *timer_next, *timer_previous;
     struct rf_connection *all_next, *all_previous;
     struct rf_connection *dirty_next;
+    struct rf_watch *watches;
+    uint32_t watches_count;
 };
 
 static_assert(sizeof(struct rf_connection) <= 256, "an idle connection costs next to nothing");
@@ -122,6 +125,7 @@ struct rf_worker {
     uint64_t now_ns;      /* when the last wait ended */
     uint64_t answered_ns; /* when the last requests were answered */
     struct rf_spin spin;
+    struct rf_watches watches;
     size_t batch_answered; /* requests of the batch under way */
     size_t round_answered; /* of the round under way */
     uint64_t accept_at_ns; /* UINT64_MAX: accepting, or stopping */
@@ -135,6 +139,7 @@ struct rf_worker {
     int start_code;
     struct rf_error start_error;
     _Atomic(int) stop; /* enum rf_stop */
+    _Atomic(bool) has_watches;
     _Atomic(uint64_t) stop_deadline_ns;
     _Atomic(unsigned) dropped_count;
 };
@@ -151,6 +156,9 @@ RF_NODISCARD int rf_worker_start(struct rf_worker *worker, const struct rf_worke
 /* Asks a worker to stop as rf_server_stop says, until `deadline_ns` of the monotonic clock. */
 void rf_worker_stop(struct rf_worker *worker, uint64_t deadline_ns);
 
+/* Something was published. Threads: any, until rf_worker_stop. */
+void rf_worker_notify(struct rf_worker *worker);
+
 /* Waits until it has. Returns how many connections were dropped with replies waiting. */
 unsigned rf_worker_join(struct rf_worker *worker);
 
@@ -165,6 +173,13 @@ void rf_connection_received(struct rf_worker *worker, struct rf_connection *conn
                             const struct rf_event *event);
 void rf_connection_sent(struct rf_worker *worker, struct rf_connection *connection, int result);
 void rf_connection_closed(struct rf_worker *worker, struct rf_connection *connection);
+
+/* What a watcher is to be told goes into a buffer with `need` bytes of room; NULL: not now, but as
+ * soon as all that it was told before is sent, or never, since the connection has ended. Then the
+ * bytes that were written count. */
+struct rf_buffer *rf_connection_room(struct rf_worker *worker, struct rf_connection *connection,
+                                     size_t need);
+void rf_connection_wrote(struct rf_worker *worker, struct rf_connection *connection, size_t size);
 
 /* Sends what the events of a round have put into outputs: one send for each connection. */
 void rf_connections_flush(struct rf_worker *worker);

@@ -5,6 +5,7 @@
  * The first two bytes say how the rest arrives: in pieces of which size, with how much room for
  * replies. Whatever comes, replies must be whole frames, and the same as when all arrives at once.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,12 +43,28 @@ struct replies {
 static struct replies at_once;
 static struct replies in_pieces;
 
+/* Some are refused, so that both ends are seen. */
+static int note_watch(void *watcher, const struct rf_wire_watch_request *request,
+                      uint32_t request_id, struct rf_error *err)
+{
+    (void)watcher;
+    RF_ASSERT(request->group.size >= 1 && request->group.size <= RF_NAME_SIZE_MAX);
+    switch (request_id % 3) {
+    case 0:
+        return 0;
+    case 1:
+        return rf_error_set(err, RF_ELIMIT, "no more watches");
+    default:
+        return rf_error_set(err, -ENOMEM, "no memory");
+    }
+}
+
 static void converse(struct replies *out, const uint8_t *data, size_t size, size_t piece,
                      size_t room)
 {
     struct rf_binary binary = {0};
     const struct rf_binary_context context = {
-        .catalog = catalog, .info = &info, .counters = &counters};
+        .catalog = catalog, .info = &info, .counters = &counters, .watch = note_watch};
     memset(&counters, 0, sizeof(counters));
     out->size = 0;
     out->status = RF_BINARY_MORE;

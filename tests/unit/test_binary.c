@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -131,6 +132,13 @@ static void add_frame(uint8_t op, const char *payload)
                                       stream.requests_count, bytes(payload)));
 }
 
+static void add_watch(const char *group, uint64_t instance, uint64_t version)
+{
+    const struct rf_wire_watch_request request = {bytes(group), instance, version};
+    stream_added(
+        rf_wire_watch_request_encode(stream_at(), stream_room(), stream.requests_count, &request));
+}
+
 /* One request of each kind, of each outcome that goes on. */
 static void add_everything(void)
 {
@@ -152,6 +160,7 @@ static void add_everything(void)
     add_groups("");
     add_groups("gone");
     add_groups("zzz");
+    add_watch("web", 17, 42);
     add_frame(RF_WIRE_PING, "hello");
     add_frame(RF_WIRE_PING, "");
     add_frame(77, "what is this");
@@ -163,6 +172,25 @@ static void add_everything(void)
     }
 }
 
+/* Who asked to watch what, as told to the caller. */
+static struct rf_wire_watch_request watched;
+static char watched_name[RF_NAME_SIZE_MAX + 1];
+static uint32_t watched_id;
+static unsigned watched_count;
+static int watch_code; /* what the caller says of it */
+
+static int note_watch(void *watcher, const struct rf_wire_watch_request *request,
+                      uint32_t request_id, struct rf_error *err)
+{
+    assert_ptr_equal(watcher, &watched);
+    memcpy(watched_name, request->group.data, request->group.size);
+    watched_name[request->group.size] = '\0';
+    watched = *request;
+    watched_id = request_id;
+    watched_count++;
+    return watch_code < 0 ? rf_error_set(err, watch_code, "no more watches") : 0;
+}
+
 /*
  * Plays a connection: input in pieces of `piece` bytes, kept by the caller as the contract says,
  * output in a buffer of `room` bytes, or as large as asked for. Stops when the machine closes.
@@ -172,7 +200,14 @@ static void converse(struct replies *out, const uint8_t *data, size_t size, size
 {
     struct rf_binary binary = {0};
     const struct rf_binary_context context = {
-        .catalog = catalog, .info = &info, .counters = &counters, .now_ns = 3500000000};
+        .catalog = catalog,
+        .info = &info,
+        .counters = &counters,
+        .now_ns = 3500000000,
+        .watch = note_watch,
+        .watcher = &watched,
+    };
+    watched_count = 0;
     memset(&counters, 0, sizeof(counters));
     out->size = 0;
     out->status = RF_BINARY_MORE;
@@ -494,6 +529,64 @@ static void binary_ping_comes_back(void **state)
     assert_memory_equal(payload, "hello", 5);
 }
 
+static void binary_watch_is_noted_once_and_has_no_reply_of_the_machine(void **state)
+{
+    (void)state;
+    stream_start();
+    add_watch("web", 17, 42);
+    add_frame(RF_WIRE_PING, "");
+    for (size_t room = 1; room < 600; room += 13) { /* who has no room may not note it twice */
+        converse(&replies, stream.data, stream.size, stream.size, room);
+        size_t size;
+        (void)only_reply(RF_WIRE_OK, &size); /* the PING's */
+        assert_int_equal(watched_count, 1);
+    }
+    assert_string_equal(watched_name, "web");
+    assert_int_equal(watched.instance, 17);
+    assert_int_equal(watched.version, 42);
+    assert_int_equal(watched_id, 0);
+    assert_int_equal(rf_counter_get(&counters.requests_watch), 1);
+}
+
+static void binary_watch_that_is_refused_says_why_and_the_connection_goes_on(void **state)
+{
+    (void)state;
+    const int codes[] = {RF_ELIMIT, -ENOMEM};
+    const enum rf_wire_status statuses[] = {RF_WIRE_TOO_LARGE, RF_WIRE_INTERNAL};
+    for (int i = 0; i < 2; i++) {
+        stream_start();
+        add_watch("web", 0, 0);
+        add_frame(RF_WIRE_PING, "");
+        watch_code = codes[i];
+        converse(&replies, stream.data, stream.size, stream.size, 1);
+        watch_code = 0;
+        assert_int_equal(watched_count, 1);
+        assert_int_equal(rf_counter_get(&counters.replies_limit), i == 0);
+        size_t at = 0;
+        struct rf_wire_header header;
+        const uint8_t *text = next_reply(&at, &header);
+        assert_int_equal(header.op, RF_WIRE_WATCH);
+        assert_int_equal(header.status, statuses[i]);
+        assert_memory_equal(text, "no more watches", header.payload_size);
+        (void)next_reply(&at, &header);
+        assert_int_equal(header.op, RF_WIRE_PING);
+        assert_int_equal(replies.status, RF_BINARY_MORE);
+    }
+}
+
+static void binary_watch_that_is_malformed_is_not_noted_and_closes(void **state)
+{
+    (void)state;
+    stream_start();
+    add_frame(RF_WIRE_WATCH, "\003web and not the right size");
+    add_watch("web", 0, 0);
+    converse_whole();
+    size_t size;
+    (void)only_reply(RF_WIRE_MALFORMED, &size);
+    assert_int_equal(watched_count, 0);
+    assert_int_equal(replies.status, RF_BINARY_CLOSE);
+}
+
 static void binary_unknown_operation_is_answered_and_the_connection_goes_on(void **state)
 {
     (void)state;
@@ -698,6 +791,9 @@ static void binary_byte_by_byte_equals_all_at_once(void **state)
     assert_true(replies.size > 150000);
     size_t at = 0;
     for (uint32_t i = 0; i < stream.requests_count; i++) {
+        if (i == watched_id) { /* whose replies are not the machine's */
+            continue;
+        }
         struct rf_wire_header header;
         (void)next_reply(&at, &header);
         assert_int_equal(header.request_id, i);
@@ -795,6 +891,9 @@ int main(void)
         cmocka_unit_test(binary_groups_say_what_each_holds),
         cmocka_unit_test(binary_info_has_facts_and_counters),
         cmocka_unit_test(binary_ping_comes_back),
+        cmocka_unit_test(binary_watch_is_noted_once_and_has_no_reply_of_the_machine),
+        cmocka_unit_test(binary_watch_that_is_refused_says_why_and_the_connection_goes_on),
+        cmocka_unit_test(binary_watch_that_is_malformed_is_not_noted_and_closes),
         cmocka_unit_test(binary_unknown_operation_is_answered_and_the_connection_goes_on),
         cmocka_unit_test(binary_malformed_request_is_answered_and_closes),
         cmocka_unit_test(binary_request_of_operation_none_is_malformed_and_closes),

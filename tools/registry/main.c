@@ -88,6 +88,11 @@ static int start_server(struct registry *registry, struct rf_error *err)
                                          registry->advertised, &registry->is_guessed, err);
 }
 
+static void notify_server(void *context)
+{
+    rf_server_notify(context);
+}
+
 static int start_gossip(struct registry *registry, struct rf_error *err)
 {
     const struct rf_registry_config *config = &registry->config;
@@ -118,6 +123,7 @@ static int start_gossip(struct registry *registry, struct rf_error *err)
     if (ret < 0) {
         return ret;
     }
+    rf_publisher_thread_set_notify(registry->publisher, notify_server, registry->server);
     return rf_publisher_thread_start(registry->publisher, registry->gossip, err);
 }
 
@@ -294,6 +300,7 @@ static void leave(struct registry *registry)
         rf_log(&registry->log, RF_LOG_WARN,
                "not left within %u ms: others may see this node as failed", timeout_ms);
     }
+    rf_publisher_thread_set_notify(registry->publisher, NULL, NULL);
     unsigned dropped = rf_server_stop(registry->server, STOP_TIMEOUT_MS);
     if (dropped > 0) {
         rf_log(&registry->log, RF_LOG_WARN,
@@ -308,6 +315,9 @@ static void leave(struct registry *registry)
 static void fini(struct registry *registry)
 {
     rf_admin_free(registry->admin);
+    if (registry->publisher != NULL) {
+        rf_publisher_thread_set_notify(registry->publisher, NULL, NULL);
+    }
     rf_server_free(registry->server);
     if (registry->publisher != NULL) {
         rf_publisher_thread_stop(registry->publisher);

@@ -35,6 +35,9 @@ struct rf_publisher_thread {
     struct rf_gossip *gossip; /* borrowed; NULL: not running */
     pthread_t thread;
     int stop_fd;
+    pthread_mutex_t notify_lock; /* held while notify runs, once for each catalog */
+    void (*notify)(void *context);
+    void *notify_context;
     bool is_incomplete;    /* memory was short: the whole list is wanted */
     bool is_commit_wanted; /* the roster may have changes that are not in a catalog */
     bool is_retired;       /* a retired catalog waits for its readers */
@@ -92,6 +95,11 @@ static void publish_catalog(struct rf_publisher_thread *thread)
            catalog->groups_count, catalog->members_count, catalog->alive_count);
     rf_publish(&thread->publisher, &catalog->published);
     thread->is_retired = true;
+    (void)pthread_mutex_lock(&thread->notify_lock); /* cannot fail: it is not held here */
+    if (thread->notify != NULL) {
+        thread->notify(thread->notify_context);
+    }
+    (void)pthread_mutex_unlock(&thread->notify_lock);
 }
 
 static void copy_metrics(struct rf_publisher_thread *thread)
@@ -150,6 +158,7 @@ int rf_publisher_thread_new(enum rf_placement placement, const struct rf_log *lo
     memset(thread, 0, sizeof(*thread));
     thread->intake.log = *log;
     rf_gossip_metrics_init(&thread->metrics);
+    (void)pthread_mutex_init(&thread->notify_lock, NULL); /* cannot fail with default attributes */
     struct rf_catalog *first = NULL;
     int ret;
     thread->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -197,6 +206,15 @@ struct rf_publisher *rf_publisher_thread_publisher(struct rf_publisher_thread *t
     return &thread->publisher;
 }
 
+void rf_publisher_thread_set_notify(struct rf_publisher_thread *thread,
+                                    void (*notify)(void *context), void *context)
+{
+    (void)pthread_mutex_lock(&thread->notify_lock);
+    thread->notify = notify;
+    thread->notify_context = context;
+    (void)pthread_mutex_unlock(&thread->notify_lock);
+}
+
 int rf_publisher_thread_start(struct rf_publisher_thread *thread, struct rf_gossip *gossip,
                               struct rf_error *err)
 {
@@ -231,6 +249,7 @@ void rf_publisher_thread_free(struct rf_publisher_thread *thread)
     rf_publisher_thread_stop(thread);
     rf_publisher_fini(&thread->publisher);
     rf_roster_free(thread->intake.roster);
+    (void)pthread_mutex_destroy(&thread->notify_lock);
     (void)close(thread->stop_fd); /* an eventfd has nothing to lose */
     free(thread);
 }

@@ -45,6 +45,13 @@ struct rf_counters_view
 rf_publisher_thread_gossip_counters(const struct rf_publisher_thread *thread);
 
 /*
+ * After each publication `notify` is called on the publisher's thread, quickly and without
+ * blocking. NULL: no more; it does not run any more when this returns. Threads: any.
+ */
+void rf_publisher_thread_set_notify(struct rf_publisher_thread *thread,
+                                    void (*notify)(void *context), void *context);
+
+/*
  * Starts to consume the events of `gossip`, which must outlive it and have a consumer.
  * Errors: -EAGAIN no more threads.
  */
