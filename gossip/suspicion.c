@@ -49,15 +49,23 @@ static void set_deadline(struct rf_suspicion *suspicion, uint64_t deadline_ns)
     suspicion->deadline_ns = deadline_ns > suspicion->floor_ns ? deadline_ns : suspicion->floor_ns;
 }
 
+bool rf_suspicion_has_accuser(const struct rf_suspicion *suspicion, uint64_t accuser_hash)
+{
+    for (uint32_t i = 0; i <= suspicion->confirmations; i++) {
+        if (suspicion->accusers[i] == accuser_hash) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool rf_suspicion_confirm(struct rf_suspicion *suspicion, uint64_t accuser_hash)
 {
     if (suspicion->confirmations >= suspicion->params.k) {
         return false;
     }
-    for (uint32_t i = 0; i <= suspicion->confirmations; i++) {
-        if (suspicion->accusers[i] == accuser_hash) {
-            return false;
-        }
+    if (rf_suspicion_has_accuser(suspicion, accuser_hash)) {
+        return false;
     }
     suspicion->confirmations++;
     suspicion->accusers[suspicion->confirmations] = accuser_hash;

@@ -47,6 +47,9 @@ void rf_suspicion_start(struct rf_suspicion *suspicion, const struct rf_suspicio
  */
 bool rf_suspicion_confirm(struct rf_suspicion *suspicion, uint64_t accuser_hash);
 
+/* Whether that node is among the accusers that count. */
+bool rf_suspicion_has_accuser(const struct rf_suspicion *suspicion, uint64_t accuser_hash);
+
 /*
  * We were late ourselves by `late_ns` (swim_late.c): the suspect has as much time left as before,
  * and until `floor_ns` at least, since what it said meanwhile may be lost. The floor of the first

@@ -116,6 +116,7 @@ void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile pro
     X(probes_tcp, "probes", "probes answered only by TCP")                                      \
     X(suspicions, "suspicions", "nodes that became suspect")                                    \
     X(suspicions_fired, "suspicions", "suspicions that ended in a death")                       \
+    X(appeals, "messages", "accusations told to the accused alone")                             \
     X(refutations, "refutations", "accusations against us that we refuted")                     \
     X(conflicts, "conflicts", "messages that give a known name another address")                \
     X(push_pulls, "exchanges", "push/pulls that were merged")                                   \

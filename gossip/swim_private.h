@@ -27,6 +27,10 @@ void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_susp
 void rf_swim_dead(struct rf_swim *swim, uint64_t now_ns, const struct rf_dead *dead);
 void rf_swim_suspicions_tick(struct rf_swim *swim, uint64_t now_ns);
 void rf_swim_suspicions_shift(struct rf_swim *swim, uint64_t late_ns, uint64_t floor_ns);
+
+/* swim_appeal.c */
+void rf_swim_appeals(struct rf_swim *swim); /* once in each probe interval */
+void rf_swim_answer_accuser(struct rf_swim *swim, struct rf_slice accuser);
 void rf_swim_tell_one_dead(struct rf_swim *swim, uint64_t now_ns);
 void rf_swim_purge(struct rf_swim *swim, uint64_t now_ns);     /* 10.6 */
 void rf_swim_awareness_add(struct rf_swim *swim, int64_t add); /* rule 13 */

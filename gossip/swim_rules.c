@@ -357,10 +357,25 @@ static void suspicion_start(struct rf_swim *swim, uint64_t now_ns, struct rf_nod
     rf_swim_notice(swim, RF_NOTICE_SUSPECT, node, NULL);
 }
 
+/*
+ * Ours: a confirmation that came so late that the time is over leaves one gossip interval. It may
+ * have waited together with the refutation, which is next.
+ */
+static void keep_open(const struct rf_swim *swim, uint64_t now_ns, struct rf_suspicion *suspicion,
+                      uint64_t old_deadline_ns)
+{
+    uint64_t open_ns = now_ns + swim->config.gossip_interval_ns;
+    open_ns = open_ns < old_deadline_ns ? open_ns : old_deadline_ns;
+    suspicion->deadline_ns = suspicion->deadline_ns > open_ns ? suspicion->deadline_ns : open_ns;
+}
+
 void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_suspect *suspect)
 {
     struct rf_node *node = rf_node_table_find(&swim->nodes, suspect->node);
     if (node == NULL || suspect->incarnation < node->incarnation) { /* 10.2.1 */
+        if (node == swim->self) {
+            rf_swim_answer_accuser(swim, suspect->from);
+        }
         return;
     }
     if (is_absurd(swim, node->incarnation, suspect->incarnation)) {
@@ -368,7 +383,9 @@ void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_susp
     }
     struct rf_message message = {.type = RF_MESSAGE_SUSPECT, .suspect = *suspect};
     if (node->suspicion != NULL) { /* 10.2.2 */
+        uint64_t deadline_ns = node->suspicion->deadline_ns;
         if (rf_suspicion_confirm(node->suspicion, accuser_hash(swim, suspect->from))) {
+            keep_open(swim, now_ns, node->suspicion, deadline_ns);
             heap_up(swim, node->suspicion->heap_index); /* deadlines only come nearer */
             rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
         }
@@ -379,6 +396,7 @@ void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_susp
     }
     if (node == swim->self) { /* 10.2.4 */
         refute(swim, suspect->incarnation);
+        rf_swim_answer_accuser(swim, suspect->from);
         return;
     }
     suspicion_start(swim, now_ns, node, suspect->from); /* 10.2.5 */

@@ -339,6 +339,52 @@ static void accusations_against_us_are_refuted_with_a_higher_incarnation(void **
     assert_int_equal(swim.self->state, RF_NODE_ALIVE);
 }
 
+static void an_accuser_is_answered_alone_however_often_it_asks(void **state)
+{
+    (void)state;
+    hear_alive("b", 1);
+    drain_queue();
+    assert_string_equal(hear_suspect("me", 5, "b"), "alive>b");
+    assert_string_equal(hear_suspect("me", 5, "b"), "alive>b"); /* it missed the first answer */
+    assert_int_equal(swim.incarnation, 6);
+    assert_string_equal(hear_suspect("me", 5, "nobody"), "");
+    assert_string_equal(hear_suspect("me", 5, "me"), "");
+}
+
+static void an_accuser_tells_the_accused_in_each_interval(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    hear_alive("b", 1);
+    hear_suspect("a", 1, "me");
+    hear_suspect("b", 1, "a"); /* that is not ours to tell */
+    drain_queue();
+    rf_swim_appeals(&swim);
+    assert_string_equal(outputs(), "suspect>a");
+    rf_swim_appeals(&swim);
+    assert_string_equal(outputs(), "suspect>a");
+    assert_int_equal(swim.stats.appeals, 2);
+    hear_alive("a", 2);
+    drain_queue();
+    rf_swim_appeals(&swim);
+    assert_string_equal(outputs(), "");
+}
+
+static void a_confirmation_after_the_time_is_over_leaves_room_for_a_refutation(void **state)
+{
+    (void)state;
+    const char *names[] = {"a", "b", "c", "d"};
+    for (size_t i = 0; i < 4; i++) {
+        hear_alive(names[i], 1);
+    }
+    hear_suspect("a", 1, "b");
+    now_ns = swim.seen_ns =
+        now_ns + 20000 * MS; /* of 24 s without, of 4 s with all confirmations */
+    hear_suspect("a", 1, "c");
+    hear_suspect("a", 1, "d");
+    assert_int_equal(node("a")->suspicion->deadline_ns, now_ns + 200 * MS);
+}
+
 static void incarnations_neither_wrap_nor_freeze_us(void **state)
 {
     (void)state;
@@ -917,6 +963,9 @@ int main(void)
         CASE(suspect_again_confirms_and_is_gossiped_once_for_each_accuser),
         CASE(suspect_that_does_not_refute_in_time_is_dead),
         CASE(accusations_against_us_are_refuted_with_a_higher_incarnation),
+        CASE(an_accuser_is_answered_alone_however_often_it_asks),
+        CASE(an_accuser_tells_the_accused_in_each_interval),
+        CASE(a_confirmation_after_the_time_is_over_leaves_room_for_a_refutation),
         CASE(incarnations_neither_wrap_nor_freeze_us),
         CASE(dead_from_the_node_itself_is_left),
         CASE(dead_nodes_are_forgotten_after_a_while),
