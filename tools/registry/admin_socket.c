@@ -156,7 +156,7 @@ int rf_admin_socket_open(const char *path, struct rf_admin_socket *ret_socket, s
     if (size > RF_ADMIN_PATH_SIZE_MAX) {
         return rf_error_set(err, -ENAMETOOLONG,
                             "admin socket '%.64s...': path of %zu bytes, allowed are %d (what a "
-                            "socket's address holds)",
+                            "socket's address holds); choose a shorter one with -admin",
                             path, size, (int)RF_ADMIN_PATH_SIZE_MAX);
     }
     struct rf_admin_socket made = {.fd = -1};

@@ -437,9 +437,8 @@ void rf_registry_config_print_help(FILE *stream)
     rf_options_print(&options, UINT32_MAX, stream);
     fputs(
         "\nSIGTERM or SIGINT: leave the cluster, answer what is in flight, exit 0. A second one:\n"
-        "exit at once with 1. SIGHUP: read the keyring file anew. Exit codes: 1 it could not "
-        "start, or another node has its name, 2 "
-        "wrong\nusage.\n",
+        "exit at once with 1. SIGHUP: read the keyring file anew. Exit codes: 1 it could not\n"
+        "start, or another node has its name, 2 wrong usage.\n",
         stream);
 }
 
