@@ -404,7 +404,9 @@ static void exchange_done(struct rf_serf *serf, uint64_t exchange_id, int code, 
     }
     struct rf_error err = {0};
     if (code == 0 && reply != NULL && reply->type == RF_MESSAGE_PUSH_PULL) {
+        serf->swim.speaker = exchange.address;
         code = merge(serf, reply, &err);
+        serf->swim.speaker = (struct rf_address){0};
     } else if (code == 0 && reply != NULL && reply->type == RF_MESSAGE_ERR) {
         code = rf_error_set(&err, RF_EUNAVAILABLE, "the peer answered: %.*s",
                             (int)(reply->err.error.size < 200 ? reply->err.error.size : 200),

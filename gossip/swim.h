@@ -215,10 +215,11 @@ struct rf_swim {
     uint64_t gossip_at_ns;
     uint64_t push_pull_at_ns;
     uint64_t catch_up_start_ns;
-    uint64_t catch_up_at_ns; /* the next push/pull of the series; UINT64_MAX: there is none */
-    uint32_t catch_up_step;  /* push/pulls of the series so far */
-    size_t catch_up_nodes;   /* known at the last of them */
-    uint64_t seen_ns;        /* of the last input */
+    uint64_t catch_up_at_ns;   /* the next push/pull of the series; UINT64_MAX: there is none */
+    uint32_t catch_up_step;    /* push/pulls of the series so far */
+    size_t catch_up_nodes;     /* known at the last of them */
+    uint64_t seen_ns;          /* of the last input */
+    struct rf_address speaker; /* whom we called and whose state is being merged; else no ip */
     struct rf_swim_order order;
     struct rf_swim_probe probe;
     struct rf_node **suspects; /* a heap: the earliest deadline first */

@@ -297,7 +297,11 @@ void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive 
         alive.address.port = swim->config.address.port;
     }
     struct rf_node *node = rf_node_table_find(&swim->nodes, alive.node);
-    if (is_absurd(swim, node == NULL ? 0 : node->incarnation, alive.incarnation)) {
+    /* Its own word, over a connection to its address that we made, counts: whom somebody has had
+     * refute a forged accusation just below the limit would else be dead for all others, for ever.
+     */
+    bool is_its_word = rf_address_equal(&alive.address, &swim->speaker);
+    if (!is_its_word && is_absurd(swim, node == NULL ? 0 : node->incarnation, alive.incarnation)) {
         return;
     }
     if (node == NULL) { /* 10.1.4 */

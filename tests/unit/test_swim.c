@@ -475,6 +475,29 @@ static void merge_takes_death_for_a_suspicion_and_learns_no_dead(void **state)
     assert_int_equal(swim.incarnation, 5);
 }
 
+static void a_node_driven_to_absurd_incarnations_is_heard_when_it_is_called(void **state)
+{
+    (void)state;
+    const uint32_t driven = UINT32_C(1) << 31; /* what refutes the highest that is believed */
+    const struct rf_push_node_state states[] = {state_of("a", driven, RF_NODE_ALIVE),
+                                                state_of("b", driven, RF_NODE_ALIVE),
+                                                state_of("c", driven, RF_NODE_ALIVE)};
+    hear_alive("a", 1);
+    hear_alive("b", 1);
+    hear_dead("a", 1, "b");
+    assert_int_equal(merge(states, 3), 0); /* anybody may have called us, and say so */
+    assert_int_equal(node("a")->state, RF_NODE_DEAD);
+    swim.speaker = address_of("a");
+    assert_int_equal(merge(states, 3), 0);
+    assert_int_equal(node("a")->state, RF_NODE_ALIVE);
+    assert_int_equal(node("a")->incarnation, driven);
+    assert_int_equal(node("b")->incarnation, 1); /* hearsay */
+    assert_null(node("c"));
+    swim.speaker = address_of("c");
+    assert_int_equal(merge(states, 3), 0);
+    assert_int_equal(node("c")->incarnation, driven);
+}
+
 static void merge_is_refused_whole_if_one_node_speaks_another_version(void **state)
 {
     (void)state;
@@ -970,6 +993,7 @@ int main(void)
         CASE(dead_from_the_node_itself_is_left),
         CASE(dead_nodes_are_forgotten_after_a_while),
         CASE(merge_takes_death_for_a_suspicion_and_learns_no_dead),
+        CASE(a_node_driven_to_absurd_incarnations_is_heard_when_it_is_called),
         CASE(merge_is_refused_whole_if_one_node_speaks_another_version),
         CASE(push_pulls_get_rarer_as_the_cluster_grows),
         CASE(ping_is_answered_if_it_is_for_us),
