@@ -142,6 +142,12 @@ void rf_driver_log_notice(struct rf_gossip *gossip, const struct rf_output *outp
         rf_driver_log(gossip, RF_TOPIC_SUSPECT, RF_LOG_INFO, "suspect name=%s address=%s", name,
                       address);
         break;
+    case RF_NOTICE_DEAD: {
+        char by[RF_QUOTE_SIZE];
+        rf_driver_log(gossip, RF_TOPIC_MEMBER, RF_LOG_INFO, "member_dead name=%s by=%s", name,
+                      rf_text_quote(text, by));
+        break;
+    }
     case RF_NOTICE_PUSH_PULL_FAIL:
         rf_driver_log(gossip, RF_TOPIC_PUSH_PULL, RF_LOG_INFO,
                       "push_pull_failed name=%s address=%s error=\"%s\"", name, address, text);

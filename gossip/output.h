@@ -62,6 +62,7 @@ enum rf_notice {
     RF_NOTICE_UDP_BROKEN,     /* a node answers pings by TCP only: UDP to it is broken */
     RF_NOTICE_REFUTE,         /* we were suspected or declared dead, and have answered */
     RF_NOTICE_SUSPECT,        /* a node is suspected, by us or by others */
+    RF_NOTICE_DEAD,           /* a node is declared dead: by `text` */
     RF_NOTICE_PUSH_PULL_FAIL, /* a periodic push/pull or a reconnect failed; `text` says why */
     RF_NOTICE_LATE,           /* this node did nothing for a time: `text` says for how long */
     RF_NOTICE_LIMIT,          /* limits of ours turned something away in the last minute: `text` */

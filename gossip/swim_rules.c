@@ -436,6 +436,18 @@ void rf_swim_suspicions_shift(struct rf_swim *swim, uint64_t late_ns, uint64_t f
 
 /* ---- 10.3 dead ---- */
 
+static void tell_who_declared(struct rf_swim *swim, const struct rf_node *node,
+                              struct rf_slice from)
+{
+    char by[RF_GOSSIP_NAME_SIZE_MAX + 1];
+    size_t size = from.size < sizeof(by) ? from.size : sizeof(by) - 1;
+    if (size > 0) {
+        memcpy(by, from.data, size);
+    }
+    by[size] = '\0';
+    rf_swim_notice(swim, RF_NOTICE_DEAD, node, by);
+}
+
 void rf_swim_dead(struct rf_swim *swim, uint64_t now_ns, const struct rf_dead *dead)
 {
     struct rf_node *node = rf_node_table_find(&swim->nodes, dead->node);
@@ -459,6 +471,9 @@ void rf_swim_dead(struct rf_swim *swim, uint64_t now_ns, const struct rf_dead *d
     node->incarnation = dead->incarnation; /* 10.3.5 */
     bool has_left = rf_slice_equal(dead->from, dead->node);
     rf_node_table_set_state(&swim->nodes, node, has_left ? RF_NODE_LEFT : RF_NODE_DEAD, now_ns);
+    if (!has_left) {
+        tell_who_declared(swim, node, dead->from);
+    }
     rf_swim_up_node(swim, RF_OUTPUT_NODE_LEAVE, node);
 }
 

@@ -22,6 +22,7 @@ static uint64_t now_ns;
 static char trace[4096];
 static struct rf_packet packet;
 
+static char declared_dead[64]; /* the last "NAME by NAME" that was told */
 static const struct rf_address anywhere = {.ip = {10, 0, 0, 250}, .ip_size = 4, .port = 1};
 
 /* Node "x" lives at 10.0.0.x:7946. */
@@ -81,6 +82,9 @@ static const char *outputs(void)
     while (rf_outbox_next(&swim.up, &output)) {
         if (output.type != RF_OUTPUT_NOTICE) {
             write_trace(up_names[output.type], ':', output.name);
+        } else if (output.notice == RF_NOTICE_DEAD) {
+            (void)snprintf(declared_dead, sizeof(declared_dead), "%s by %s", output.name,
+                           output.text);
         }
     }
     while (rf_outbox_next(&swim.out, &output)) {
@@ -324,6 +328,7 @@ static void suspect_that_does_not_refute_in_time_is_dead(void **state)
     rf_swim_suspicions_tick(&swim, now_ns);
     assert_string_equal(outputs(), "leave:a");
     assert_int_equal(node("a")->state, RF_NODE_DEAD);
+    assert_string_equal(declared_dead, "a by me");
 }
 
 static void accusations_against_us_are_refuted_with_a_higher_incarnation(void **state)
@@ -408,12 +413,15 @@ static void dead_from_the_node_itself_is_left(void **state)
     assert_string_equal(hear_dead("a", 1, "a"), ""); /* unknown */
     hear_alive("a", 2);
     assert_string_equal(hear_dead("a", 1, "a"), ""); /* old */
+    declared_dead[0] = 0;
     assert_string_equal(hear_dead("a", 2, "a"), "leave:a");
     assert_int_equal(node("a")->state, RF_NODE_LEFT);
+    assert_string_equal(declared_dead, "");          /* nobody's word but its own */
     assert_string_equal(hear_dead("a", 3, "b"), ""); /* once is enough */
     hear_alive("b", 1);
     assert_string_equal(hear_dead("b", 1, "a"), "leave:b");
     assert_int_equal(node("b")->state, RF_NODE_DEAD);
+    assert_string_equal(declared_dead, "b by a");
 }
 
 static void dead_nodes_are_forgotten_after_a_while(void **state)
