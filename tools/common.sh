@@ -29,6 +29,7 @@ clang-format       command clang-format
 git                command git
 iproute2           command ip
 procps             command ps
+nftables           command nft
 python3            command python3
 serf               command serf
 '
