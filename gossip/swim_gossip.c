@@ -106,7 +106,7 @@ void rf_swim_send(struct rf_swim *swim, const struct rf_address *to,
     builder_init(&builder);
     builder_add(&builder, message);
     if (has_broadcasts(swim)) {
-        builder_fill(swim, &builder, budget_after(swim, builder.sizes[0]));
+        builder_fill(swim, &builder, budget_after(swim, builder.sizes[0] + PART_OVERHEAD));
     }
     builder_send(swim, &builder, to, false);
 }
