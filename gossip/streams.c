@@ -34,8 +34,9 @@ struct stream {
     struct rf_address site; /* what its limits are shared by */
     uint64_t exchange_id;
     struct rf_stream_parser parser;
-    bool has_message; /* the parser has a whole message */
-    uint8_t *output;  /* owned: sealed */
+    bool has_message;  /* the parser has a whole message */
+    bool has_received; /* something, if only a byte */
+    uint8_t *output;   /* owned: sealed */
     size_t output_size;
     size_t output_sent;
     size_t accounted_size; /* its part of streams->buffered_size */
@@ -343,6 +344,31 @@ static struct rf_stream_result reject(struct rf_streams *streams, int slot, int 
 
 /* ---- reading ---- */
 
+/* What is wrong with an answer. Where one is refused for its keys, so that somebody mends them. */
+static const char *refused_answer_text(enum rf_stream_refusal refusal)
+{
+    switch (refusal) {
+    case RF_STREAM_REFUSAL_NOT_ENCRYPTED:
+        return "the peer's answer is not encrypted, and this node has keys";
+    case RF_STREAM_REFUSAL_NO_KEYS:
+        return "the peer's answer is encrypted, and this node has no key";
+    case RF_STREAM_REFUSAL_WRONG_KEY:
+        return "no key of this node opens the peer's answer";
+    case RF_STREAM_REFUSAL_NONE:
+    case RF_STREAM_REFUSAL_SILENT:
+    case RF_STREAM_REFUSAL_MALFORMED:
+        break;
+    }
+    return "the peer's answer is not what the protocol says";
+}
+
+/* A peer says nothing to another label, so that strangers learn nothing. */
+static const char *cut_answer_text(const struct stream *stream)
+{
+    return stream->has_received ? "the peer closed before its message was whole"
+                                : "the peer closed without an answer: is its label another one?";
+}
+
 static struct rf_stream_result refuse(struct rf_streams *streams, int slot, int code)
 {
     if (streams->slots[slot].is_accepted) {
@@ -350,7 +376,7 @@ static struct rf_stream_result refuse(struct rf_streams *streams, int slot, int 
     }
     rf_counter_add(&streams->config.counters->streams_rejected, 1);
     streams->slots[slot].state = STATE_HANDED;
-    return done(streams, slot, code, "the peer's answer is not what the protocol says");
+    return done(streams, slot, code, refused_answer_text(streams->slots[slot].parser.refusal));
 }
 
 static struct rf_stream_result feed(struct rf_streams *streams, int slot, size_t size)
@@ -401,12 +427,17 @@ static struct rf_stream_result read_message(struct rf_streams *streams, int slot
             continue;
         }
         if (size < 0) {
-            return errno == EAGAIN ? no_result
-                                   : fail(streams, slot, -errno, "reading the answer failed");
+            if (errno == EAGAIN) {
+                return no_result;
+            }
+            return fail(streams, slot, -errno,
+                        errno == ECONNRESET ? cut_answer_text(stream)
+                                            : "reading the answer failed");
         }
         if (size == 0) {
-            return fail(streams, slot, -ECONNRESET, "the peer closed before its message was whole");
+            return fail(streams, slot, -ECONNRESET, cut_answer_text(stream));
         }
+        stream->has_received = true;
         rf_counter_add(&streams->config.counters->stream_bytes_received, (uint64_t)size);
         struct rf_stream_result result = feed(streams, slot, (size_t)size);
         if (stream->state != STATE_ACTIVE) {

@@ -110,6 +110,76 @@ SCENARIO(an_addr_without_a_host_gets_the_first_private_address)
     node_kill(&registry);
 }
 
+#define KEY "b2xkIGtleSBvZiAzMiBieXRlcyBmb3IgdGhlIHRlc3Q=" /* base64 of the next line */
+#define KEY_BYTES "old key of 32 bytes for the test"
+#define OTHER_KEY "dGhpcmQga2V5IG9mIDE2IQ=="
+
+/* A registry with that key and label. */
+static struct node sealed_registry(const char *label)
+{
+    const struct rf_gossip_key key = {(const uint8_t *)KEY_BYTES, strlen(KEY_BYTES)};
+    struct rf_gossip_config *config = node_config("registry");
+    config->keys = &key;
+    config->keys_count = 1;
+    config->label = label;
+    return node_start(config);
+}
+
+SCENARIO(a_service_with_key_and_label_is_a_member_of_a_sealed_cluster)
+{
+    struct node registry = sealed_registry("blue");
+    struct regfast_register_options options = options_for(registry.address);
+    options.encrypt = KEY;
+    options.label = "blue";
+    struct regfast_registration *registration = registered(&options);
+    assert_int_equal(regfast_registration_wait(registration, 10000, NULL, 0), 0);
+    assert_within_ms(5000, node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
+    assert_int_equal(regfast_leave(registration, 15000), 0);
+    assert_true(node_sees(&registry, "web-1", RF_MEMBER_LEFT));
+    regfast_registration_free(registration);
+    node_kill(&registry);
+}
+
+/* It goes on trying, and says where and why in vain. */
+static void assert_kept_out(const struct node *registry,
+                            const struct regfast_register_options *options, const char *why)
+{
+    struct regfast_registration *registration = registered(options);
+    char error[REGFAST_ERROR_SIZE] = "";
+    assert_int_equal(regfast_registration_wait(registration, 0, NULL, 0), -ETIMEDOUT);
+    assert_within_ms(10000, regfast_registration_wait(registration, 0, error, sizeof(error)) < 0 &&
+                                strstr(error, why) != NULL);
+    assert_contains(error, registry->address);
+    assert_int_equal(node_members_count(registry), 1);
+    regfast_registration_free(registration);
+}
+
+SCENARIO(a_service_with_another_key_or_label_is_kept_out_and_told_why)
+{
+    struct node registry = sealed_registry("blue");
+    struct regfast_register_options good = options_for(registry.address);
+    good.encrypt = KEY;
+    good.label = "blue";
+    struct regfast_register_options options = good;
+    options.encrypt = OTHER_KEY;
+    assert_kept_out(&registry, &options, "no key of this node opens the peer's answer");
+    options.encrypt = NULL;
+    assert_kept_out(&registry, &options,
+                    "the peer's answer is encrypted, and this node has no key");
+    options = good;
+    options.label = "red";
+    assert_kept_out(&registry, &options, "without an answer: is its label another one?");
+    options.label = NULL;
+    assert_kept_out(&registry, &options, "without an answer: is its label another one?");
+    node_kill(&registry);
+
+    struct node plain = node_start_at("plain", NULL);
+    options = options_for(plain.address);
+    options.encrypt = KEY;
+    assert_kept_out(&plain, &options, "the peer's answer is not encrypted, and this node has keys");
+    node_kill(&plain);
+}
+
 static void assert_refused(const struct regfast_register_options *options, int code,
                            const char *text)
 {
@@ -154,6 +224,20 @@ SCENARIO(wrong_options_are_refused_by_name)
     options.registries = "10.0.0.1:x";
     assert_refused(&options, -EINVAL, "address '10.0.0.1:x': port 'x'");
     options = good;
+    options.encrypt = "short";
+    assert_refused(&options, -EINVAL, "encrypt: key of 5 characters");
+    options.encrypt = KEY;
+    options.keyring_file = fixture_path("keys");
+    assert_refused(&options, -EINVAL, "a key and a keyring file, expected one of them");
+    options.encrypt = NULL;
+    assert_refused(&options, -ENOENT, "create it, mode 0600");
+    options = good;
+    char label[257];
+    memset(label, 'l', 256);
+    label[256] = '\0';
+    options.label = label;
+    assert_refused(&options, -EINVAL, "label of 256 bytes, allowed 0..255");
+    options = good;
     options.bind = "nonsense";
     assert_int_equal(regfast_register(&options, NULL, NULL, 0), -EINVAL);
 }
@@ -195,6 +279,8 @@ int main(void)
         scenario_test(absent_replicas_are_told_as_the_default),
         scenario_test(a_registration_outlives_registries_that_are_down),
         scenario_test(an_addr_without_a_host_gets_the_first_private_address),
+        scenario_test(a_service_with_key_and_label_is_a_member_of_a_sealed_cluster),
+        scenario_test(a_service_with_another_key_or_label_is_kept_out_and_told_why),
         scenario_test(wrong_options_are_refused_by_name),
         scenario_test(no_registration_is_refused),
         scenario_test(options_of_a_newer_program_are_taken_unless_they_ask_for_more),
