@@ -99,29 +99,24 @@ static struct rf_gossip_keys_report *ask(const struct node *node, enum rf_gossip
     return report;
 }
 
-/* Until all of `nodes_count` nodes have done it: a query is sent once, and where more is to be
- * gossiped than fits it comes last, so it may miss a node. An operator asks again then, which does
- * no harm. */
-static void do_until_done(const struct node *node, enum rf_gossip_keys_op op, const char *key,
-                          size_t nodes_count)
+/* Until all of `nodes_count` nodes have answered: a query is gossiped a few times, to nodes chosen
+ * at random, so it may miss one. An operator asks again then, which does no harm. */
+static struct rf_gossip_keys_report *ask_all(const struct node *node, enum rf_gossip_keys_op op,
+                                             const char *key, size_t nodes_count)
 {
-    for (int i = 0; i < 10; i++) {
-        struct rf_gossip_keys_report *report = ask(node, op, key);
-        bool is_done = report->answers_count == nodes_count;
-        assert_int_equal(report->errors_count, 0);
+    struct rf_gossip_keys_report *report = ask(node, op, key);
+    for (int i = 0; i < 10 && report->answers_count < nodes_count; i++) {
         rf_gossip_keys_report_free(report);
-        if (is_done) {
-            return;
-        }
+        report = ask(node, op, key);
     }
-    fail_msg("operation %d: not all of %zu nodes have answered", (int)op, nodes_count);
+    return report;
 }
 
 /* All of `nodes_count` nodes have done it. */
 static void assert_done(const struct node *node, enum rf_gossip_keys_op op, const char *key,
                         size_t nodes_count)
 {
-    struct rf_gossip_keys_report *report = ask(node, op, key);
+    struct rf_gossip_keys_report *report = ask_all(node, op, key, nodes_count);
     for (size_t i = 0; i < report->nodes_count; i++) {
         if (report->nodes[i].state != RF_GOSSIP_KEYS_DONE) {
             fail_msg("operation %d: node %s: state %d: %s", (int)op, report->nodes[i].name,
@@ -150,7 +145,7 @@ static const struct rf_gossip_keys_node *node_in(const struct rf_gossip_keys_rep
 static void assert_keys(const struct node *node, const char *primary, const char *other,
                         size_t nodes_count)
 {
-    struct rf_gossip_keys_report *report = ask(node, RF_GOSSIP_KEYS_LIST, NULL);
+    struct rf_gossip_keys_report *report = ask_all(node, RF_GOSSIP_KEYS_LIST, NULL, nodes_count);
     assert_int_equal(report->answers_count, nodes_count);
     assert_int_equal(report->keys_count, other == NULL ? 1 : 2);
     for (size_t i = 0; i < report->keys_count; i++) {
@@ -189,9 +184,9 @@ SCENARIO(a_rotation_reaches_every_node_and_its_file)
     rotate(&nodes[1], KEY_A, KEY_B, 3);
     for (int i = 0; i < 3; i++) {
         assert_true(file_has(names[i], KEY_B, NULL));
-        assert_int_equal(log_count(names[i], "keys_changed operation=install by='b'"), 1);
-        assert_int_equal(
-            log_count(names[i], "keys_changed operation=remove by='b' keys=1 written=yes"), 1);
+        assert_true(log_count(names[i], "keys_changed operation=install by='b'") >= 1);
+        assert_true(
+            log_count(names[i], "keys_changed operation=remove by='b' keys=1 written=yes") >= 1);
         assert_int_equal(log_count(names[i], KEY_A), 0);
         assert_int_equal(log_count(names[i], KEY_B), 0);
         assert_int_equal(COUNTER(&nodes[i], keys), 1);
@@ -514,9 +509,9 @@ SCENARIO(keys_change_under_load_without_a_member_lost)
     assert_int_equal(pthread_create(&thread, NULL, make_load, &load), 0);
     for (int i = 0; i < ROTATIONS; i++) {
         const struct node *node = &nodes[i % NODES];
-        do_until_done(node, RF_GOSSIP_KEYS_INSTALL, keys[(i + 1) % 3], NODES);
-        do_until_done(node, RF_GOSSIP_KEYS_USE, keys[(i + 1) % 3], NODES);
-        do_until_done(node, RF_GOSSIP_KEYS_REMOVE, keys[i % 3], NODES);
+        assert_done(node, RF_GOSSIP_KEYS_INSTALL, keys[(i + 1) % 3], NODES);
+        assert_done(node, RF_GOSSIP_KEYS_USE, keys[(i + 1) % 3], NODES);
+        assert_done(node, RF_GOSSIP_KEYS_REMOVE, keys[i % 3], NODES);
         char address[64];
         snprintf(address, sizeof(address), "%s", nodes[0].address);
         keys_file("guest", keys[(i + 1) % 3], NULL);
@@ -565,13 +560,24 @@ static int agent_keys(const struct agent *agent, const char *option, char **ret_
     return run(30000, ret_output, ARGUMENTS("serf", "keys", rpc, option));
 }
 
-static void assert_agent_keys(const struct agent *agent, const char *option)
+/* As ask_all, until every node has done it. Returns the output, to be freed. */
+static char *agent_keys_of_all(const struct agent *agent, const char *option)
 {
     char *output = NULL;
-    if (agent_keys(agent, option, &output) != 0) {
+    int status = agent_keys(agent, option, &output);
+    for (int i = 0; i < 10 && status != 0; i++) {
+        free(output);
+        status = agent_keys(agent, option, &output);
+    }
+    if (status != 0) {
         fail_msg("serf keys %s: %s", option, output);
     }
-    free(output);
+    return output;
+}
+
+static void assert_agent_keys(const struct agent *agent, const char *option)
+{
+    free(agent_keys_of_all(agent, option));
 }
 
 struct mixed {
@@ -633,8 +639,7 @@ SCENARIO(an_agents_key_commands_act_on_our_nodes)
     sleep_ms(3000); /* probes, all with the new key */
     assert_agent_keys(&mixed.agents[2], "-remove=" KEY_A);
     mixed_all_have(&mixed, KEY_B, NULL);
-    char *output = NULL;
-    assert_int_equal(agent_keys(&mixed.agents[0], "-list", &output), 0);
+    char *output = agent_keys_of_all(&mixed.agents[0], "-list");
     assert_contains(output, KEY_B "  [5/5]");
     assert_null(strstr(output, KEY_A));
     free(output);
@@ -657,6 +662,33 @@ SCENARIO(our_key_requests_act_on_agents)
     assert_keys(&mixed.nodes[0], KEY_B, NULL, 5);
     sleep_ms(3000);
     mixed_all_have(&mixed, KEY_B, NULL);
+    mixed_end(&mixed);
+}
+
+/* Asked by an agent and by us in turn, while tags change all the time. */
+SCENARIO(keys_change_under_load_among_agents_without_a_member_lost)
+{
+    static const char *const keys[] = {KEY_A, KEY_B, KEY_C};
+    enum { ROTATIONS = 3 };
+    struct mixed mixed;
+    mixed_start(&mixed);
+    struct load load = {.nodes = mixed.nodes, .nodes_count = 2};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, make_load, &load), 0);
+    for (int i = 0; i < ROTATIONS; i++) {
+        const struct node *node = &mixed.nodes[i % 2];
+        assert_done(node, RF_GOSSIP_KEYS_INSTALL, keys[(i + 1) % 3], 5);
+        assert_done(node, RF_GOSSIP_KEYS_USE, keys[(i + 1) % 3], 5);
+        sleep_ms(500); /* probes and gossip on the way with the key before */
+        char option[64];
+        snprintf(option, sizeof(option), "-remove=%s", keys[i % 3]);
+        assert_agent_keys(&mixed.agents[i % 3], option);
+    }
+    atomic_store(&load.is_over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(atomic_load(&load.updates) >= 50);
+    assert_keys(&mixed.nodes[0], keys[ROTATIONS % 3], NULL, 5);
+    mixed_all_have(&mixed, keys[ROTATIONS % 3], NULL);
     mixed_end(&mixed);
 }
 
@@ -725,6 +757,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest serf[] = {
         scenario_test(an_agents_key_commands_act_on_our_nodes),
         scenario_test(our_key_requests_act_on_agents),
+        scenario_test(keys_change_under_load_among_agents_without_a_member_lost),
         scenario_test(failures_are_told_to_the_other_side_in_both_directions),
         scenario_test(files_are_interchangeable_with_serfs),
     };
