@@ -43,8 +43,9 @@ const char *regfast_version(void)
 
 const char *regfast_member_state_name(enum regfast_member_state state)
 {
-    return (unsigned)state <= RF_MEMBER_FAILED ? rf_member_state_name((enum rf_member_state)state)
-                                               : "unknown";
+    return (unsigned)state < (unsigned)RF_MEMBER_STATES_COUNT
+               ? rf_member_state_name((enum rf_member_state)state)
+               : "unknown";
 }
 
 int rf_client_report(int code, const struct rf_error *err, char *errbuf, size_t errbuf_size)

@@ -128,13 +128,16 @@ REGFAST_API int regfast_owners(struct regfast_client *client, const char *group,
                                char *errbuf, size_t errbuf_size);
 
 enum regfast_member_state {
-    REGFAST_MEMBER_ALIVE = 0,   /* gets keys */
-    REGFAST_MEMBER_LEAVING = 1, /* has said that it leaves; still gets keys */
-    REGFAST_MEMBER_LEFT = 2,    /* left gracefully; remembered, gets no keys */
-    REGFAST_MEMBER_FAILED = 3,  /* declared dead by gossip; remembered, gets no keys */
+    REGFAST_MEMBER_ALIVE = 0,     /* gets keys */
+    REGFAST_MEMBER_LEAVING = 1,   /* has said that it leaves; still gets keys */
+    REGFAST_MEMBER_LEFT = 2,      /* left gracefully; remembered, gets no keys */
+    REGFAST_MEMBER_FAILED = 3,    /* declared dead by gossip; remembered, gets no keys */
+    REGFAST_MEMBER_HELD = 4,      /* alive, but has failed lately: gets no keys yet */
+    REGFAST_MEMBER_PROTECTED = 5, /* failed, but keeps its keys: too many failed at once, or it has
+                                     moved them too often */
 };
 
-/* "alive", "leaving", "left", "failed"; "unknown". */
+/* "alive", "leaving", "left", "failed", "held", "protected"; "unknown". */
 REGFAST_API const char *regfast_member_state_name(enum regfast_member_state state);
 
 struct regfast_member {

@@ -109,6 +109,13 @@ void rf_roster_free(struct rf_roster *roster); /* catalogs live on */
 RF_NODISCARD int rf_roster_put(struct rf_roster *roster, const struct rf_member *member,
                                struct rf_error *err);
 
+/*
+ * Gives the member of that id another state. Returns 1 if something changed, 0 if it was so already
+ * or there is no such member. Errors: RF_ELIMIT as rf_roster_put; the roster is as before.
+ */
+RF_NODISCARD int rf_roster_set_state(struct rf_roster *roster, const char *id,
+                                     enum rf_member_state state, struct rf_error *err);
+
 /* Forgets the member of that id. Returns 1 if there was one, else 0. */
 int rf_roster_remove(struct rf_roster *roster, const char *id);
 

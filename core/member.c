@@ -17,6 +17,10 @@ const char *rf_member_state_name(enum rf_member_state state)
         return "left";
     case RF_MEMBER_FAILED:
         return "failed";
+    case RF_MEMBER_HELD:
+        return "held";
+    case RF_MEMBER_PROTECTED:
+        return "protected";
     }
     return "unknown";
 }

@@ -21,7 +21,12 @@ enum rf_member_state {
     RF_MEMBER_LEAVING, /* has announced that it leaves, and still answers: in the ring */
     RF_MEMBER_LEFT,    /* left gracefully: remembered, not in the ring */
     RF_MEMBER_FAILED,  /* declared dead by gossip: remembered, not in the ring */
+    /* The registry's own, by guard.h; gossip says none of them. */
+    RF_MEMBER_HELD,      /* alive, and not yet in the ring: it has failed lately */
+    RF_MEMBER_PROTECTED, /* failed, and still in the ring */
 };
+
+enum { RF_MEMBER_STATES_COUNT = RF_MEMBER_PROTECTED + 1 };
 
 /* Strings are NUL-terminated, 1..RF_NAME_SIZE_MAX bytes, free of control characters. */
 struct rf_member {
@@ -32,13 +37,13 @@ struct rf_member {
     enum rf_member_state state;
 };
 
-/* "alive", "leaving", "left", "failed". */
+/* "alive", "leaving", "left", "failed", "held", "protected". */
 const char *rf_member_state_name(enum rf_member_state state);
 
 /* Whether keys may be given to a member in this state. */
 static inline bool rf_member_is_in_ring(enum rf_member_state state)
 {
-    return state == RF_MEMBER_ALIVE || state == RF_MEMBER_LEAVING;
+    return state == RF_MEMBER_ALIVE || state == RF_MEMBER_LEAVING || state == RF_MEMBER_PROTECTED;
 }
 
 /*

@@ -423,6 +423,22 @@ int rf_roster_put(struct rf_roster *roster, const struct rf_member *member, stru
                          : insert_entry(roster, before, member, err);
 }
 
+int rf_roster_set_state(struct rf_roster *roster, const char *id, enum rf_member_state state,
+                        struct rf_error *err)
+{
+    struct rf_roster_entry *entry = find_entry(roster, id);
+    if (entry == NULL || entry->state == state) {
+        return 0;
+    }
+    const struct rf_member member = {.id = entry->id,
+                                     .group = entry->group->name,
+                                     .addr = entry->addr,
+                                     .replicas = entry->replicas,
+                                     .state = state};
+    int code = check_limits(roster, entry, &member, err);
+    return code != 0 ? code : change_entry(roster, entry, &member, err);
+}
+
 int rf_roster_remove(struct rf_roster *roster, const char *id)
 {
     struct rf_roster_entry *entry = find_entry(roster, id);

@@ -318,7 +318,7 @@ static bool take_owner(struct input *input, struct rf_wire_owner *ret)
 static bool take_member(struct input *input, struct rf_wire_member *ret)
 {
     if (!take_owner(input, &ret->owner) || input->end - input->at < MEMBER_TAIL_SIZE ||
-        rf_load_le16(input->at) == 0 || input->at[2] > RF_MEMBER_FAILED) {
+        rf_load_le16(input->at) == 0 || input->at[2] >= (uint8_t)RF_MEMBER_STATES_COUNT) {
         return false;
     }
     ret->replicas = rf_load_le16(input->at);

@@ -152,13 +152,13 @@ static void refusals_name_the_member_the_field_and_what_is_allowed(void **state)
     assert_int_equal(rf_member_check(&member, NULL), 0);
 }
 
-static void every_state_has_a_name_and_two_are_in_the_ring(void **state)
+static void every_state_has_a_name_and_three_are_in_the_ring(void **state)
 {
     (void)state;
-    static const char *const names[] = {"alive", "leaving", "left", "failed"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const names[] = {"alive", "leaving", "left", "failed", "held", "protected"};
+    for (int i = 0; i < RF_MEMBER_STATES_COUNT; i++) {
         assert_string_equal(rf_member_state_name((enum rf_member_state)i), names[i]);
-        assert_int_equal(rf_member_is_in_ring((enum rf_member_state)i), i < 2);
+        assert_int_equal(rf_member_is_in_ring((enum rf_member_state)i), i < 2 || i == 5);
     }
 }
 
@@ -171,7 +171,7 @@ int main(void)
         cmocka_unit_test(a_node_without_group_is_no_service_and_no_fault),
         cmocka_unit_test(names_are_refused_when_absent_empty_too_long_or_with_control_characters),
         cmocka_unit_test(refusals_name_the_member_the_field_and_what_is_allowed),
-        cmocka_unit_test(every_state_has_a_name_and_two_are_in_the_ring),
+        cmocka_unit_test(every_state_has_a_name_and_three_are_in_the_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
