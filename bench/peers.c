@@ -75,6 +75,10 @@ static int start_registry(struct rf_bench_target *target,
     (void)snprintf(spin, sizeof(spin), "%d", config->busy_poll ? BUSY_POLL_USEC : 0);
     argv[count++] = spin_option;
     argv[count++] = spin;
+    /* Members of the crowd that change fail, in gossip's words, and are to be back at once. */
+    char hold_option[] = "-flap-hold", zero[] = "0";
+    argv[count++] = hold_option;
+    argv[count++] = zero;
     char *rest = arguments;
     for (char *word = strsep(&rest, " "); word != NULL; word = strsep(&rest, " ")) {
         if (*word != '\0' && count < ARGUMENTS_MAX) {

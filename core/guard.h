@@ -60,6 +60,13 @@ struct rf_guard_stats {
     uint64_t protections;       /* times that a group became protected */
 };
 
+/*
+ * "0.5", "1", ".25": a protect_ratio, with six digits after the point at most.
+ * Errors: -EINVAL, the text says what would be right.
+ */
+RF_NODISCARD int rf_guard_ratio_parse(const char *text, uint32_t *ret_millionths,
+                                      struct rf_error *err);
+
 struct rf_guard; /* private to guard.c */
 
 /* Ownership: the caller ends *ret_guard with rf_guard_free. Errors: -ENOMEM. */

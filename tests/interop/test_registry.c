@@ -18,6 +18,7 @@
 #include "client/regfast.h"
 #include "fixture.h"
 
+static const char *flap_hold = "600";
 static const char *io;
 static const char *registry_program;
 static const char *regctl_program;
@@ -57,6 +58,8 @@ static struct registry registry_start(const char *name, const char *registries)
                                                     "2",
                                                     "-log-level",
                                                     "info",
+                                                    "-flap-hold",
+                                                    flap_hold,
                                                     registries != NULL ? "-registries" : NULL,
                                                     registries};
     registry.process = process_start(name, arguments);
@@ -307,6 +310,7 @@ static unsigned failure_bound_ms(unsigned members)
 
 SCENARIO(a_killed_service_is_out_after_suspicion_and_back_when_restarted)
 {
+    flap_hold = "10"; /* so it is held for one second */
     struct registry registry = registry_start("registry", NULL);
     struct agent a = service_start("a", "addr=10.0.0.1:80", &registry);
     struct agent b = service_start("b", "addr=10.0.0.2:80", &registry);
@@ -318,7 +322,9 @@ SCENARIO(a_killed_service_is_out_after_suspicion_and_back_when_restarted)
     char join[96];
     snprintf(join, sizeof(join), "-join=%s", a.address);
     agent_restart(&b, ARGUMENTS("-tag", "group=web", "-tag", "addr=10.0.0.2:80", join));
-    assert_within_ms(2000, keys_of(&registry, "web", "b") > 0);
+    assert_within_ms(2000, lists(&registry, "web", "b", REGFAST_MEMBER_HELD, 0));
+    assert_within_ms(4000, keys_of(&registry, "web", "b") > 0);
+    assert_true(lists(&registry, "web", "b", REGFAST_MEMBER_ALIVE, 0));
     registry_stop(&registry);
 }
 
@@ -398,6 +404,118 @@ SCENARIO(a_registry_that_knows_only_an_agent_learns_everything_and_agrees)
     registry_stop(&first);
 }
 
+/* ---- a stopped process ---- */
+
+static size_t listed_in(struct registry *registry, const char *group,
+                        enum regfast_member_state state)
+{
+    struct regfast_member_list *list = NULL;
+    char error[REGFAST_ERROR_SIZE];
+    if (regfast_members(registry->client, group, &list, error, sizeof(error)) < 0) {
+        return 0;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        count += list->members[i].state == state;
+    }
+    regfast_member_list_free(list);
+    return count;
+}
+
+SCENARIO(a_registry_that_was_stopped_declares_nobody_dead)
+{
+    static const unsigned pauses_s[] = {1, 5, 20};
+    flap_hold = "0";
+    struct registry first = registry_start("first", NULL);
+    struct registry stopped = registry_start("stopped", first.bind);
+    struct agent agent = service_start("agent", "addr=10.0.0.1:80", &first);
+    (void)service_start("other", "addr=10.0.0.2:80", &stopped);
+    struct regfast_registration *library = library_service_start("library", first.bind);
+    assert_within_ms(10000, listed_in(&stopped, "web", REGFAST_MEMBER_ALIVE) == 3);
+    for (size_t i = 0; i < sizeof(pauses_s) / sizeof(pauses_s[0]); i++) {
+        process_signal(stopped.process, SIGSTOP);
+        sleep_ms(pauses_s[i] * 1000);
+        process_signal(stopped.process, SIGCONT);
+        uint64_t woken_ms = now_ms();
+        assert_within_ms(10000, agent_sees(&agent, "stopped", "alive") &&
+                                    listed_in(&first, "registry-group", REGFAST_MEMBER_ALIVE) == 2);
+        printf("stopped for %u s: seen alive by agent and registry %llu ms after it went on\n",
+               pauses_s[i], (unsigned long long)(now_ms() - woken_ms));
+        sleep_ms(6000); /* longer than a suspicion of the last moments before */
+        assert_int_equal(listed_in(&stopped, "web", REGFAST_MEMBER_ALIVE), 3);
+    }
+    assert_int_equal(log_count("stopped", "member_failed"), 0);
+    assert_true(log_count("stopped", "paused text=") >= 2);
+    assert_true(have_equal_digests(&first, &stopped));
+    assert_int_equal(regfast_leave(library, 15000), 0);
+    regfast_registration_free(library);
+    registry_stop(&stopped);
+    registry_stop(&first);
+}
+
+/* ---- more than half at once ---- */
+
+enum { TEN = 10, SIX = 6 };
+
+static struct process *ten[TEN];
+static uint16_t ten_ports[TEN]; /* who comes back is the same only at the same address */
+
+static void service_register(int index, const struct registry *registry)
+{
+    char id[16];
+    char addr[32];
+    (void)snprintf(id, sizeof(id), "s%d", index);
+    (void)snprintf(addr, sizeof(addr), "10.0.0.%d:80", index + 1);
+    char bind[96];
+    ten_ports[index] = ten_ports[index] == 0 ? fixture_port() : ten_ports[index];
+    (void)snprintf(bind, sizeof(bind), "%s:%u", fixture_host(), ten_ports[index]);
+    ten[index] =
+        process_start(id, ARGUMENTS(regctl_program, "register", "-group", "web", "-id", id, "-addr",
+                                    addr, "-bind", bind, "-registries", registry->bind));
+}
+
+static uint64_t group_digest(struct registry *registry, const char *group)
+{
+    struct regfast_member_list *list = NULL;
+    char error[REGFAST_ERROR_SIZE];
+    if (regfast_members(registry->client, group, &list, error, sizeof(error)) < 0) {
+        fail_msg("%s", error);
+    }
+    uint64_t digest = list->digest;
+    regfast_member_list_free(list);
+    return digest;
+}
+
+SCENARIO(a_group_that_loses_six_of_ten_at_once_keeps_its_ring)
+{
+    flap_hold = "600";
+    struct registry registry = registry_start("registry", NULL);
+    for (int i = 0; i < TEN; i++) {
+        service_register(i, &registry);
+    }
+    assert_within_ms(20000, listed_in(&registry, "web", REGFAST_MEMBER_ALIVE) == TEN);
+    uint64_t digest = group_digest(&registry, "web");
+    for (int i = 0; i < SIX; i++) {
+        process_kill(ten[i]);
+    }
+    assert_within_ms(90000, listed_in(&registry, "web", REGFAST_MEMBER_PROTECTED) == SIX);
+    assert_true(group_digest(&registry, "web") == digest); /* the ring it had */
+    for (int i = 0; i < SIX; i++) {
+        service_register(i, &registry);
+    }
+    uint64_t end_ms = now_ms() + 60000;
+    while (listed_in(&registry, "web", REGFAST_MEMBER_ALIVE) != TEN) {
+        assert_true(now_ms() < end_ms);
+        assert_true(group_digest(&registry, "web") == digest); /* and not for a moment another */
+        sleep_ms(20);
+    }
+    assert_true(group_digest(&registry, "web") == digest);
+    for (int i = 0; i < TEN; i++) {
+        process_kill(ten[i]);
+    }
+    registry_stop(&registry);
+}
+
 /* ---- a quiet minute ---- */
 
 SCENARIO(registries_library_and_agents_are_quiet_for_a_minute)
@@ -459,8 +577,13 @@ int main(int argc, char **argv)
     const struct CMUnitTest quiet[] = {
         scenario_test(registries_library_and_agents_are_quiet_for_a_minute),
     };
+    const struct CMUnitTest behave[] = {
+        scenario_test(a_registry_that_was_stopped_declares_nobody_dead),
+        scenario_test(a_group_that_loses_six_of_ten_at_once_keeps_its_ring),
+    };
     if (argc != 5) {
-        fprintf(stderr, "usage: %s services|quiet auto|uring|epoll REGISTRY REGCTL\n", argv[0]);
+        fprintf(stderr, "usage: %s services|quiet|behave auto|uring|epoll REGISTRY REGCTL\n",
+                argv[0]);
         return 2;
     }
     io = argv[2];
@@ -468,6 +591,9 @@ int main(int argc, char **argv)
     regctl_program = argv[4];
     fixture_need_serf();
     need_engine();
+    if (strcmp(argv[1], "behave") == 0) {
+        return cmocka_run_group_tests(behave, NULL, NULL);
+    }
     return strcmp(argv[1], "quiet") == 0 ? cmocka_run_group_tests(quiet, NULL, NULL)
                                          : cmocka_run_group_tests(services, NULL, NULL);
 }

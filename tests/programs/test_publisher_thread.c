@@ -33,9 +33,11 @@ static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     const struct rf_log silent = {.write = NULL};
+    const struct rf_guard_config no_guard = {.flap_hold_ns = 0}; /* rings follow each event */
     assert_non_null(fixture);
     fixture->gossip = fake_gossip_new();
-    assert_int_equal(rf_publisher_thread_new(RF_PLACEMENT_V1, &silent, &fixture->thread, NULL), 0);
+    assert_int_equal(
+        rf_publisher_thread_new(RF_PLACEMENT_V1, &no_guard, &silent, &fixture->thread, NULL), 0);
     *state = fixture;
     return 0;
 }

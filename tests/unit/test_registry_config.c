@@ -49,6 +49,9 @@ static void config_defaults_are_those_of_the_go_registry(void **state)
     assert_int_equal(config.stall_timeout_ms, RF_STALL_TIMEOUT_MS_DEFAULT);
     assert_int_equal(config.idle_timeout_ms, 0);
     assert_int_equal(config.placement, RF_PLACEMENT_V1);
+    assert_int_equal(config.guard.flap_hold_ns, RF_GUARD_FLAP_HOLD_NS);
+    assert_int_equal(config.guard.protect_ratio, RF_GUARD_PROTECT_RATIO);
+    assert_int_equal(config.guard.protect_min, RF_GUARD_PROTECT_MIN);
     assert_int_equal(config.log_level, RF_LOG_INFO);
     /* HOST-PORT, of what a node's name may have only */
     const size_t size = strlen(config.id);
@@ -219,10 +222,37 @@ static void advertised_address_of_a_wildcard_is_the_first_private_one(void **sta
     }
 }
 
+static void the_ratio_of_protect_is_0_to_1_with_six_decimals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int code;
+        uint32_t millionths;
+    } cases[] = {{"0", 0, 0},           {"1", 0, 1000000},
+                 {"1.0", 0, 1000000},   {"0.5", 0, 500000},
+                 {".25", 0, 250000},    {"0.000001", 0, 1},
+                 {"1.1", -EINVAL, 0},   {"0.0000001", -EINVAL, 0},
+                 {"2", -EINVAL, 0},     {"", -EINVAL, 0},
+                 {".", -EINVAL, 0},     {"-0.5", -EINVAL, 0},
+                 {"0.5x", -EINVAL, 0},  {"1e0", -EINVAL, 0},
+                 {"0.5.5", -EINVAL, 0}, {"18446744073709551617", -EINVAL, 0}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct rf_registry_config config;
+        struct rf_error err = {0};
+        assert_int_equal(parse(&config, &err, "-protect", cases[i].text, NULL), cases[i].code);
+        if (cases[i].code == 0) {
+            assert_int_equal(config.guard.protect_ratio, cases[i].millionths);
+            rf_registry_config_fini(&config);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(config_defaults_are_those_of_the_go_registry),
+        cmocka_unit_test(the_ratio_of_protect_is_0_to_1_with_six_decimals),
         cmocka_unit_test(config_takes_one_or_two_dashes_and_both_forms_of_value),
         cmocka_unit_test(config_limits_of_the_server_are_options),
         cmocka_unit_test(config_errors_name_the_option_and_what_is_allowed),

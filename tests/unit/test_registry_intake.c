@@ -86,7 +86,7 @@ static void apply(struct fixture *fixture, enum rf_gossip_event_kind kind, const
         }
     }
     const struct rf_gossip_members members = {.count = count, .items = items};
-    assert_true(rf_intake_apply(&fixture->intake, kind, &members));
+    assert_true(rf_intake_apply(&fixture->intake, 1, kind, &members));
     free(items);
     free(tags);
 }

@@ -41,7 +41,8 @@ static const struct command commands[] = {
      "Prints ID and ADDR of the first N distinct instances for a key, its owner first.",
      rf_regctl_owners, 3, 3, SCOPE_ASK},
     {"members", "GROUP",
-     "Prints ID, ADDR, REPLICAS and STATE (alive, leaving, left, failed) of each member.",
+     "Prints ID, ADDR, REPLICAS and STATE (alive, leaving, left, failed, held, "
+     "protected) of each member.",
      rf_regctl_members, 1, 1, SCOPE_ASK},
     {"groups", "", "Prints NAME, MEMBERS, ALIVE, VERSION and DIGEST of each group.",
      rf_regctl_groups, 0, 0, SCOPE_ASK},

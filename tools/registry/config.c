@@ -8,14 +8,17 @@
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "core/catalog.h"
 #include "core/member.h"
 #include "core/options.h"
+#include "core/text.h"
 #include "gossip/keyring.h"
 
 enum {
     CLIENT_PORT = 9800,
     MIB_MAX = 1024 * 1024,             /* 1 TiB: more is a slip of the hand */
     TIMEOUT_MS_MAX = 24 * 3600 * 1000, /* a day */
+    FLAP_HOLD_S_MAX = 24 * 3600,       /* likewise */
     ID_HOST_SIZE_MAX =
         RF_GOSSIP_OWN_NAME_SIZE_MAX - sizeof("-4294967295"), /* port or pid follows */
 };
@@ -47,6 +50,9 @@ static struct {
     uint64_t stall_timeout_ms;
     uint64_t idle_timeout_ms;
     const char *placement;
+    uint64_t flap_hold_s;
+    const char *protect;
+    uint64_t protect_min;
     const char *log_level;
 } values;
 
@@ -215,6 +221,31 @@ static const struct rf_option table[] = {
      .choices = placement_choices,
      .default_value = "v1",
      .text = &values.placement},
+    {.name = "flap-hold",
+     .value_name = "S",
+     .help =
+         "Seconds in which a member changes its ring twice at most, however often it fails. One "
+         "that comes back from a failure is held out of the ring until it has been alive for a "
+         "tenth of that. 0: rings follow each failure and return at once.",
+     .type = RF_OPTION_NUMBER,
+     .max = FLAP_HOLD_S_MAX,
+     .default_value = "600",
+     .number = &values.flap_hold_s},
+    {.name = "protect",
+     .value_name = "RATIO",
+     .help = "When more than this part of a group fails within a minute, that is taken for a fault "
+             "of the network: those members stay in the ring. 0 to 1; 0: never.",
+     .type = RF_OPTION_TEXT,
+     .default_value = "0.5",
+     .text = &values.protect},
+    {.name = "protect-min",
+     .value_name = "N",
+     .help = "Groups of fewer members are never protected: who has failed is out.",
+     .type = RF_OPTION_NUMBER,
+     .min = 1,
+     .max = RF_MEMBERS_MAX,
+     .default_value = "8",
+     .number = &values.protect_min},
     {.name = "log-level",
      .value_name = "LEVEL",
      .help = "Least important lines to log, on standard error: error, warn, info or debug.",
@@ -356,6 +387,14 @@ static int set_admin(struct rf_registry_config *config, struct rf_error *err)
     return 0;
 }
 
+static int set_guard(struct rf_registry_config *config, struct rf_error *err)
+{
+    config->guard.flap_hold_ns = values.flap_hold_s * UINT64_C(1000000000);
+    config->guard.protect_min = (uint32_t)values.protect_min;
+    int ret = rf_guard_ratio_parse(values.protect, &config->guard.protect_ratio, err);
+    return ret < 0 ? rf_error_prefix(err, ret, "option -protect") : 0;
+}
+
 static int set_limits(struct rf_registry_config *config, struct rf_error *err)
 {
     config->workers = (unsigned)values.workers;
@@ -402,6 +441,9 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
     }
     if (ret == 0) {
         ret = set_admin(config, err);
+    }
+    if (ret == 0) {
+        ret = set_guard(config, err);
     }
     if (ret == 0) {
         ret = set_id(config, err);

@@ -11,6 +11,7 @@
 
 #include "core/address.h"
 #include "core/error.h"
+#include "core/guard.h"
 #include "core/log.h"
 #include "core/ring.h"
 #include "gossip/gossip.h"
@@ -52,6 +53,7 @@ struct rf_registry_config {
     uint32_t stall_timeout_ms;
     uint32_t idle_timeout_ms;
     enum rf_placement placement;
+    struct rf_guard_config guard;
     enum rf_log_level log_level;
 };
 

@@ -35,10 +35,19 @@ static bool is_news(struct rf_intake *intake, const char *id, const char *reason
     return true;
 }
 
-static void refuse(struct rf_intake *intake, const char *id, const struct rf_error *err)
+static void forget(struct rf_intake *intake, uint64_t now_ns, const char *id)
+{
+    (void)rf_roster_remove(intake->roster, id); /* it may not have been there */
+    if (intake->guard != NULL) {
+        rf_guard_forget(intake->guard, now_ns, id);
+    }
+}
+
+static void refuse(struct rf_intake *intake, uint64_t now_ns, const char *id,
+                   const struct rf_error *err)
 {
     rf_counter_add(&intake->counters.members_refused, 1);
-    (void)rf_roster_remove(intake->roster, id); /* it may not have been there */
+    forget(intake, now_ns, id);
     if (is_news(intake, id, err->text)) {
         char quoted[RF_QUOTE_SIZE];
         rf_log(&intake->log, RF_LOG_WARN, "member refused id=%s refused_count=%llu reason=\"%s\"",
@@ -60,7 +69,7 @@ static void note_capped(struct rf_intake *intake, const char *id, const char *re
 }
 
 /* Returns false if memory was short. */
-static bool put(struct rf_intake *intake, const struct rf_gossip_member *node)
+static bool put(struct rf_intake *intake, uint64_t now_ns, const struct rf_gossip_member *node)
 {
     struct rf_error err = {0};
     struct rf_member member;
@@ -70,8 +79,12 @@ static bool put(struct rf_intake *intake, const struct rf_gossip_member *node)
                                   rf_gossip_member_tag(node, "addr"), replicas, node->state,
                                   &member, &capped, &err);
     if (ret == -ENOENT) {
-        (void)rf_roster_remove(intake->roster, node->name); /* it may have had a group before */
+        forget(intake, now_ns, node->name); /* it may have had a group before */
         return true;
+    }
+    if (ret == 0 && intake->guard != NULL) {
+        ret = rf_guard_put(intake->guard, now_ns, member.id, member.group, node->state,
+                           &member.state);
     }
     if (ret == 0) {
         ret = rf_roster_put(intake->roster, &member, &err);
@@ -80,32 +93,98 @@ static bool put(struct rf_intake *intake, const struct rf_gossip_member *node)
         return false;
     }
     if (ret < 0) {
-        refuse(intake, node->name, &err);
+        refuse(intake, now_ns, node->name, &err);
     } else if (capped) {
         note_capped(intake, node->name, replicas);
     }
     return true;
 }
 
-bool rf_intake_apply(struct rf_intake *intake, enum rf_gossip_event_kind kind,
+static void copy_guard_counters(struct rf_intake *intake)
+{
+    struct rf_guard_stats stats;
+    rf_guard_get_stats(intake->guard, &stats);
+    struct rf_intake_counters *counters = &intake->counters;
+    rf_counter_set(&counters->members_held, stats.members_held);
+    rf_counter_set(&counters->members_protected, stats.members_protected);
+    rf_counter_set(&counters->groups_protected, stats.groups_protected);
+    rf_counter_set(&counters->returns_held, stats.returns_held);
+    rf_counter_set(&counters->failures_kept, stats.failures_kept);
+    if (rf_counter_get(&counters->protections) != stats.protections) {
+        rf_counter_set(&counters->protections, stats.protections);
+        rf_log(&intake->log, RF_LOG_WARN,
+               "protected groups=%llu members=%llu text=\"more members of a group failed at once "
+               "than -protect allows: its ring is kept; regctl forget takes a member out\"",
+               (unsigned long long)stats.groups_protected,
+               (unsigned long long)stats.members_protected);
+    }
+}
+
+/* What the guard has decided beside what was put. Returns whether anything changed. */
+static bool take_decisions(struct rf_intake *intake)
+{
+    if (intake->guard == NULL) {
+        return false;
+    }
+    const char *id;
+    enum rf_member_state state;
+    bool is_changed = false;
+    while (rf_guard_next(intake->guard, &id, &state)) {
+        struct rf_error err = {0};
+        int ret = rf_roster_set_state(intake->roster, id, state, &err);
+        is_changed = is_changed || ret == 1;
+        if (ret < 0 && is_news(intake, id, err.text)) {
+            char quoted[RF_QUOTE_SIZE];
+            rf_log(&intake->log, RF_LOG_WARN, "member not in its ring id=%s reason=\"%s\"",
+                   rf_text_quote(id, quoted), err.text);
+        }
+    }
+    copy_guard_counters(intake);
+    return is_changed;
+}
+
+bool rf_intake_tick(struct rf_intake *intake, uint64_t now_ns)
+{
+    if (intake->guard == NULL || now_ns < rf_guard_deadline_ns(intake->guard)) {
+        return false;
+    }
+    rf_guard_tick(intake->guard, now_ns);
+    return take_decisions(intake);
+}
+
+uint64_t rf_intake_deadline_ns(const struct rf_intake *intake)
+{
+    return intake->guard == NULL ? UINT64_MAX : rf_guard_deadline_ns(intake->guard);
+}
+
+bool rf_intake_apply(struct rf_intake *intake, uint64_t now_ns, enum rf_gossip_event_kind kind,
                      const struct rf_gossip_members *members)
 {
     if (kind == RF_GOSSIP_EVENT_FORGOT) {
         for (size_t i = 0; i < members->count; i++) {
-            (void)rf_roster_remove(intake->roster, members->items[i].name);
+            forget(intake, now_ns, members->items[i].name);
         }
+        (void)take_decisions(intake);
         return true;
     }
-    if (kind == RF_GOSSIP_EVENT_RESYNC) {
+    bool is_resync = kind == RF_GOSSIP_EVENT_RESYNC;
+    if (is_resync) {
         rf_roster_mark(intake->roster);
+    }
+    if (is_resync && intake->guard != NULL) {
+        rf_guard_mark(intake->guard);
     }
     bool complete = true;
     for (size_t i = 0; i < members->count; i++) {
-        complete = put(intake, &members->items[i]) && complete;
+        complete = put(intake, now_ns, &members->items[i]) && complete;
     }
     /* A member that memory was short for keeps its old place until the next resync. */
-    if (kind == RF_GOSSIP_EVENT_RESYNC && complete) {
+    if (is_resync && complete) {
         (void)rf_roster_sweep(intake->roster);
     }
+    if (is_resync && complete && intake->guard != NULL) {
+        rf_guard_sweep(intake->guard, now_ns);
+    }
+    (void)take_decisions(intake);
     return complete;
 }

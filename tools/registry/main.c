@@ -155,8 +155,8 @@ static int start(struct registry *registry, struct rf_error *err)
 {
     int ret = open_data_dir(registry, err);
     if (ret == 0) {
-        ret = rf_publisher_thread_new(registry->config.placement, &registry->log,
-                                      &registry->publisher, err);
+        ret = rf_publisher_thread_new(registry->config.placement, &registry->config.guard,
+                                      &registry->log, &registry->publisher, err);
     }
     if (ret == 0) {
         ret = start_server(registry, err);

@@ -43,13 +43,21 @@ struct rf_publisher_thread {
     bool is_retired;       /* a retired catalog waits for its readers */
 };
 
+static uint64_t monotonic_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + 1;
+}
+
 static void take_whole_list(struct rf_publisher_thread *thread)
 {
     struct rf_gossip_members *members = NULL;
     if (rf_gossip_members(thread->gossip, &members) < 0) {
         return; /* is_incomplete stays: it is tried again */
     }
-    thread->is_incomplete = !rf_intake_apply(&thread->intake, RF_GOSSIP_EVENT_RESYNC, members);
+    thread->is_incomplete =
+        !rf_intake_apply(&thread->intake, monotonic_ns(), RF_GOSSIP_EVENT_RESYNC, members);
     thread->is_commit_wanted = true;
     rf_gossip_members_free(members);
 }
@@ -61,7 +69,7 @@ static void take_events(struct rf_publisher_thread *thread)
         if (event == NULL) {
             return;
         }
-        if (!rf_intake_apply(&thread->intake, event->kind, &event->members)) {
+        if (!rf_intake_apply(&thread->intake, monotonic_ns(), event->kind, &event->members)) {
             thread->is_incomplete = true;
         } else if (event->kind == RF_GOSSIP_EVENT_RESYNC) {
             thread->is_incomplete = false;
@@ -104,9 +112,7 @@ static void publish_catalog(struct rf_publisher_thread *thread)
 
 static void copy_metrics(struct rf_publisher_thread *thread)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
-    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    uint64_t now_ns = monotonic_ns();
     if (now_ns >= thread->metrics_at_ns) {
         thread->metrics_at_ns = now_ns + METRICS_INTERVAL_MS * UINT64_C(1000000);
         rf_gossip_metrics_copy(&thread->metrics, thread->gossip);
@@ -118,6 +124,7 @@ static int poll_timeout_ms(const struct rf_publisher_thread *thread)
     if (thread->is_retired) {
         return RECLAIM_INTERVAL_MS;
     }
+    /* Members whose time outside a ring is over wait up to as long, which is little beside it. */
     return thread->is_incomplete || thread->is_commit_wanted ? RETRY_INTERVAL_MS
                                                              : METRICS_INTERVAL_MS;
 }
@@ -140,6 +147,9 @@ static void *run(void *context)
         if (thread->is_incomplete) {
             take_whole_list(thread);
         }
+        if (rf_intake_tick(&thread->intake, monotonic_ns())) {
+            thread->is_commit_wanted = true;
+        }
         if (thread->is_commit_wanted) {
             publish_catalog(thread);
         }
@@ -147,8 +157,9 @@ static void *run(void *context)
     }
 }
 
-int rf_publisher_thread_new(enum rf_placement placement, const struct rf_log *log,
-                            struct rf_publisher_thread **ret_thread, struct rf_error *err)
+int rf_publisher_thread_new(enum rf_placement placement, const struct rf_guard_config *guard_config,
+                            const struct rf_log *log, struct rf_publisher_thread **ret_thread,
+                            struct rf_error *err)
 {
     /* The catalog's readers rely on cache-line alignment of what ck embeds. */
     struct rf_publisher_thread *thread = NULL;
@@ -170,6 +181,10 @@ int rf_publisher_thread_new(enum rf_placement placement, const struct rf_log *lo
     if (ret < 0) {
         goto fail;
     }
+    ret = rf_guard_new(guard_config, &thread->intake.guard, err);
+    if (ret < 0) {
+        goto fail;
+    }
     ret = rf_roster_commit(thread->intake.roster, &first, err);
     if (ret < 0) {
         goto fail;
@@ -181,6 +196,7 @@ int rf_publisher_thread_new(enum rf_placement placement, const struct rf_log *lo
 
 fail:
     rf_roster_free(thread->intake.roster);
+    rf_guard_free(thread->intake.guard);
     if (thread->stop_fd >= 0) {
         (void)close(thread->stop_fd); /* an eventfd has nothing to lose */
     }
@@ -250,6 +266,7 @@ void rf_publisher_thread_free(struct rf_publisher_thread *thread)
     rf_publisher_fini(&thread->publisher);
     rf_roster_free(thread->intake.roster);
     (void)pthread_mutex_destroy(&thread->notify_lock);
+    rf_guard_free(thread->intake.guard);
     (void)close(thread->stop_fd); /* an eventfd has nothing to lose */
     free(thread);
 }

@@ -14,6 +14,7 @@
 
 #include "core/counters.h"
 #include "core/error.h"
+#include "core/guard.h"
 #include "core/log.h"
 #include "core/publish.h"
 #include "core/ring.h"
@@ -29,7 +30,9 @@ struct rf_publisher_thread; /* private */
  * Makes the publisher with the empty catalog; the thread is not running yet.
  * Ownership: the caller ends *ret_thread with rf_publisher_thread_free. Errors: -ENOMEM, -EMFILE.
  */
-RF_NODISCARD int rf_publisher_thread_new(enum rf_placement placement, const struct rf_log *log,
+RF_NODISCARD int rf_publisher_thread_new(enum rf_placement placement,
+                                         const struct rf_guard_config *guard_config,
+                                         const struct rf_log *log,
                                          struct rf_publisher_thread **ret_thread,
                                          struct rf_error *err);
 
