@@ -35,7 +35,8 @@ start()
 {
     local name=$1
     shift
-    "$@" >"$work/$name.out" 2>"$work/$name.log" </dev/null &
+    : >"$work/$name.log" # here, not in the background: else the log of an earlier start may be read
+    "$@" >"$work/$name.out" 2>>"$work/$name.log" </dev/null &
     pid=$!
     started+=("$pid")
 }
