@@ -193,7 +193,7 @@ static uint64_t answered_count(void)
 /* What is not acknowledged may not have been received. The preface was, long before. */
 static void note_acknowledged(struct connection *connection)
 {
-    int waiting;
+    int waiting = 0;
     if (connection->is_ended || ioctl(connection->fd, SIOCOUTQ, &waiting) < 0) {
         fail("ended before the signal", connection);
     }
