@@ -21,12 +21,16 @@
 
 enum {
     DESCRIPTORS_SPARE =
-        256,      /* of this process, and of the server's connections that are measured */
-    BATCH = 64,   /* readiness events taken at once */
-    TICK_MS = 10, /* trickles are shared out over a second's ticks */
+        256,       /* of this process, and of the server's connections that are measured */
+    BATCH = 64,    /* readiness events taken at once */
+    TICK_MS = 1,   /* trickles are shared out over a second's ticks: no burst of them is long */
+    STOP_MS = 100, /* how soon it ends, where nothing trickles */
     TICKS = 1000 / TICK_MS,
     ASKED_SIZE = 4096, /* requests of the deaf, sent over and over */
     REQUEST_SIZE_MAX = 512,
+    /* Of their own ends: on another machine that memory would not be the server's, here it would
+     * count against what the kernel has for all of TCP. */
+    SOCKET_BUFFER_SIZE = 16 * 1024,
     FIRST_HOST = 2, /* 127.0.0.2: those that are measured have .1 */
 };
 
@@ -83,6 +87,9 @@ static int open_stranger(struct rf_bench_strangers *strangers, uint32_t index)
     }
     stranger->fd = fd;
     stranger->at = 0;
+    const int buffer_size = SOCKET_BUFFER_SIZE;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_size, sizeof(buffer_size));
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer_size, sizeof(buffer_size));
     int code = choose_source(strangers, index, fd);
     if (code == 0 && connect(fd, (const struct sockaddr *)&sockaddr, size) < 0) {
         code = -errno;
@@ -167,8 +174,9 @@ static void *run(void *argument)
     struct epoll_event events[BATCH];
     uint64_t tick_ns = rf_bench_now_ns();
     uint32_t tick = 0;
+    const int timeout_ms = strangers->trickle_first < strangers->count ? TICK_MS : STOP_MS;
     while (!atomic_load(&strangers->is_stopping)) {
-        int count = epoll_wait(strangers->epoll_fd, events, BATCH, TICK_MS);
+        int count = epoll_wait(strangers->epoll_fd, events, BATCH, timeout_ms);
         for (int i = 0; i < count; i++) {
             on_event(strangers, &events[i]);
         }

@@ -55,10 +55,16 @@ bool rf_buffer_append(struct rf_buffer_pool *pool, struct rf_buffer **buffer, co
 /* Frees the spare ones; all others must be back. */
 void rf_buffer_pool_fini(struct rf_buffer_pool *pool);
 
-/* Whether more than half is given out: then those that wait for a peer should take no more. */
+/* Whether more than half is given out: then those that wait for a peer should ask for no more. */
 static inline bool rf_buffer_pool_is_scarce(const struct rf_buffer_pool *pool)
 {
     return pool->size > pool->size_max / 2;
+}
+
+/* Whether more than three quarters are: then those that wait for a peer get no more. */
+static inline bool rf_buffer_pool_is_short(const struct rf_buffer_pool *pool)
+{
+    return pool->size > pool->size_max / 4 * 3;
 }
 
 static inline size_t rf_buffer_used(const struct rf_buffer *buffer)

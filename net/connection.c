@@ -326,7 +326,10 @@ static void hold(struct rf_worker *worker, struct rf_connection *connection, con
     if (size == 0) {
         return;
     }
-    if (!rf_buffer_append(&worker->pool, &connection->input, data, size)) {
+    /* It may get much that was under way before receiving paused. Others would be closed for it. */
+    bool is_too_much = connection->is_blocked && rf_buffer_pool_is_short(&worker->pool) &&
+                       rf_buffer_used(connection->input) + size > RF_INPUT_HELD_SHORT_MAX;
+    if (is_too_much || !rf_buffer_append(&worker->pool, &connection->input, data, size)) {
         no_memory(worker, connection);
         return;
     }

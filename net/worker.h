@@ -34,6 +34,8 @@ enum {
     /* Input kept while the output is full; beyond it receiving pauses. As much as one request, so
      * that a whole one is there when the output has room. */
     RF_INPUT_HELD_MAX = 64 * 1024,
+    /* The same where buffers have become short: who would need more is closed. Two receives. */
+    RF_INPUT_HELD_SHORT_MAX = 16 * 1024,
     /* The same line is logged at most so often for each worker, however often it happens. */
     RF_LOG_PAUSE_MS = 10 * 1000,
 };
