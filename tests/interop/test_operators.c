@@ -274,14 +274,17 @@ SCENARIO(answers_are_relayed_by_agents_through_us_and_by_us_through_agents)
     assert_within_ms(5000, agent_members_count(&one, "alive") == 4);
     assert_within_ms(5000, agent_members_count(&two, "alive") == 4);
     assert_within_ms(5000, node_members_count(&other) == 4);
-    /* Of four members each answers straight and through three others, whoever asks among them. */
-    char *output = agent_run(&one, ARGUMENTS("query", "-relay-factor=3", "whatever", "payload"));
-    assert_contains(output, "Total Acks: 4");
-    free(output);
-    /* Three answers other than the asker's own, each through both or through the one of us that it
-     * is not from; and the asker relays its own, too. */
-    assert_within_ms(3000, stats_of(&node).relays_received >= 2);
-    assert_within_ms(3000, stats_of(&other).relays_received >= 2);
+    /* Of four members each answers straight and through the three others, whoever asks among them:
+     * three relays a query for each of us. They are drawn in 12 draws of four, which leaves one out
+     * in 3 % of cases, so it takes a few queries to be sure of most of them. */
+    char *output;
+    for (int i = 0; i < 3; i++) {
+        output = agent_run(&one, ARGUMENTS("query", "-relay-factor=3", "whatever", "payload"));
+        assert_contains(output, "Total Acks: 4");
+        free(output);
+    }
+    assert_within_ms(3000, stats_of(&node).relays_received >= 5);
+    assert_within_ms(3000, stats_of(&other).relays_received >= 5);
     output = agent_run(&two, ARGUMENTS("query", "-relay-factor=4", "whatever", "payload"));
     assert_contains(output, "Total Acks: 4"); /* relayed by nobody: it takes five members */
     free(output);
