@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
-#include <sys/wait.h>
 
 #include "tests/server/faulty_kernel.h"
 #include "tests/support/test_server.h"
@@ -416,16 +415,7 @@ static int lose_the_engine(void)
 static void worker_that_cannot_go_on_ends_its_connections(void **state)
 {
     (void)state;
-    fflush(NULL);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        _exit(lose_the_engine());
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(test_in_child(lose_the_engine), 0);
 }
 
 int main(int argc, char **argv)

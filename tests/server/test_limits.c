@@ -10,7 +10,6 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "tests/support/test_server.h"
 
@@ -363,16 +362,7 @@ static int run_out_of_descriptors(void)
 static void server_without_descriptors_waits_and_then_accepts_again(void **state)
 {
     (void)state;
-    fflush(NULL);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        _exit(run_out_of_descriptors());
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(test_in_child(run_out_of_descriptors), 0);
 }
 
 int main(int argc, char **argv)

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +75,21 @@ static inline void test_fail(const char *what)
 {
     fprintf(stderr, "%s: %s\n", what, strerror(errno));
     abort();
+}
+
+/* Runs what changes the whole process in a child; returns its exit code. */
+static inline int test_in_child(int (*run)(void))
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(run());
+    }
+    int status;
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
+        test_fail("a child of the test");
+    }
+    return WEXITSTATUS(status);
 }
 
 /* Set what differs from the defaults in `server->config` before; `workers` is 2 unless set. */
