@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/sanitizer.h"
 
 /*
  * The thread sanitizer sees the pointer's release and acquire, but neither a record's "active"
@@ -16,15 +17,7 @@
  * reported. Records change hands in the same way. The edge goes by the address of the writer's
  * record: that of an atomic would not do, since storing to one forgets what others told by it.
  */
-#if defined(__SANITIZE_THREAD__)
-#define WITH_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
-
-#ifdef WITH_TSAN
+#if RF_HAS_TSAN
 #include <sanitizer/tsan_interface.h>
 #define TELL_RELEASE(address) __tsan_release(address)
 #define TELL_ACQUIRE(address) __tsan_acquire(address)

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hazard.h - one immutable value, seen by many readers, replaced by one writer, for readers that
+ * count nanoseconds: entering and leaving a section are plain stores to a line of the reader's own.
+ *
+ * A reader says in its line which value it is about to use, and looks whether that is still the
+ * current one; the writer frees what no line names ("Hazard Pointers: Safe Memory Reclamation for
+ * Lock-Free Objects", IEEE TPDS 2004). Between the reader's store and its second look there must be
+ * a full fence, the price of which is about that of a lookup, and which keeps the processor from
+ * overlapping lookups. The writer, which is rare, pays instead: the system call membarrier runs
+ * that fence on all of the process's processors. Where the kernel forbids or lacks it, readers
+ * fence; the current pointer's lowest bit tells them.
+ *
+ * publish.h is for readers that hold sections of many lookups; its sections cost a locked
+ * instruction, and it needs no line to be scanned.
+ */
+#ifndef RF_CORE_HAZARD_H
+#define RF_CORE_HAZARD_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/assert.h"
+#include "core/error.h"
+
+/* Embedded as the first member of what is published. Nothing can fail after the swap: this is all
+ * that retiring needs. The owner of the value fills `free`. */
+struct rf_hazard_value {
+    void (*free)(struct rf_hazard_value *value); /* called by the writer */
+    struct rf_hazard_value *next;                /* private: retired ones */
+    bool is_kept;                                /* private: see rf_hazard_publish */
+};
+
+/* A reader's line: what it uses now. Lines are never given back before rf_hazard_fini, but used
+ * again by the next reader. */
+struct rf_hazard_line {
+    alignas(64) _Atomic(uintptr_t) held; /* 0: not in a section */
+    struct rf_hazard_line *next;
+    atomic_bool is_taken;
+};
+
+static_assert(sizeof(struct rf_hazard_line) == 64, "a cache line of its own");
+
+/* Caller's storage; its address must not change. One thread at a time writes. The first line is
+ * what readers load in every section; it changes only with a publication. */
+struct rf_hazard {
+    alignas(64) _Atomic(uintptr_t) current; /* lowest bit: readers have to fence */
+    alignas(64) _Atomic(struct rf_hazard_line *) lines;
+    struct rf_hazard_value *retired; /* not freed yet */
+    size_t retired_count;
+    bool is_fenced; /* membarrier is not there: readers fence */
+};
+
+/* Starts with `first` published (taken, not NULL). Tries membarrier. */
+void rf_hazard_init(struct rf_hazard *hazard, struct rf_hazard_value *first);
+
+/* For tests and benches, before any reader: as if membarrier were not there. */
+void rf_hazard_force_fences(struct rf_hazard *hazard);
+
+/*
+ * Publishes `next` (taken), and frees the value before it and others retired before, as far as no
+ * reader is in a section with them: at most one for each reader waits.
+ *
+ * If membarrier, which was there, is not any more (a process may forbid it to itself), readers
+ * fence from now on. Values that were seen by readers that did not are then kept to the end: one,
+ * and those that were waiting.
+ */
+void rf_hazard_publish(struct rf_hazard *hazard, struct rf_hazard_value *next);
+
+/* Frees what waited for readers and does not have to any more. Returns whether some still wait.
+ * Never blocks, no system call. */
+bool rf_hazard_reclaim(struct rf_hazard *hazard);
+
+/* The current value, for the writer. */
+struct rf_hazard_value *rf_hazard_current(const struct rf_hazard *hazard);
+
+/* Frees everything. No reader is in a section, and nothing is called for readers any more. */
+void rf_hazard_fini(struct rf_hazard *hazard);
+
+/* A line for a reader, or NULL: no memory. Threads: any, at any time. */
+struct rf_hazard_line *rf_hazard_line_take(struct rf_hazard *hazard);
+
+/* Not in a section. */
+void rf_hazard_line_give(struct rf_hazard_line *line);
+
+/* The loop of rf_hazard_enter with fences. */
+struct rf_hazard_value *rf_hazard_enter_fenced(struct rf_hazard *hazard,
+                                               struct rf_hazard_line *line);
+
+/*
+ * Opens a section and returns the current value, valid until rf_hazard_leave. Sections of a line do
+ * not nest, and open and close in one function.
+ * Threads: the line's own. No lock, system call or allocation; lock-free, as it looks again only if
+ *          something was published in between.
+ */
+static inline struct rf_hazard_value *rf_hazard_enter(struct rf_hazard *hazard,
+                                                      struct rf_hazard_line *line)
+{
+    uintptr_t seen = atomic_load_explicit(&hazard->current, memory_order_acquire);
+    for (;;) {
+        if (RF_UNLIKELY((seen & 1) != 0)) {
+            return rf_hazard_enter_fenced(hazard, line);
+        }
+        atomic_store_explicit(&line->held, seen, memory_order_relaxed);
+        /* The compiler keeps the order, membarrier makes the processor have kept it. */
+        atomic_signal_fence(memory_order_seq_cst);
+        const uintptr_t again = atomic_load_explicit(&hazard->current, memory_order_acquire);
+        if (RF_LIKELY(again == seen)) {
+            return (struct rf_hazard_value *)seen;
+        }
+        seen = again;
+    }
+}
+
+static inline void rf_hazard_leave(struct rf_hazard_line *line)
+{
+    atomic_store_explicit(&line->held, 0, memory_order_release);
+}
+
+#endif
