@@ -13,6 +13,11 @@
  *     }
  *     regfast_close(client);
  *
+ * A service is a group of instances, each of which gossip makes known to all registries as a member
+ * of that group (regfast_register, or any Serf agent). A key, which is any bytes, belongs to one
+ * instance of a group by consistent hashing: when one goes, its keys move and no others. Every
+ * registry gives the same answer, so a client is told of some and asks the first that is there.
+ *
  * Errors:  calls return 0 or a count, or a negative code: -errno or REGFAST_E...; with a code,
  *          `errbuf` (may be NULL) has a text that says where and why, and ret_... are untouched.
  * Threads: a client or a registration is used by one thread at a time; different ones do not know
@@ -32,6 +37,11 @@
 extern "C" {
 #endif
 
+/* The manual's section 3 is made from this file, by tools/api/pages: "---- PAGE: what it is ----"
+ * begins a page; a comment is of the declaration below it, or of the member before it; a line that
+ * begins with "Errors:", "Ownership:" or the like, or with "Returns", begins what it says; errors
+ * are codes, each with when it comes, parted by ";". Programs in client/examples are the pages'. */
+
 #define REGFAST_API __attribute__((visibility("default")))
 
 enum {
@@ -40,6 +50,8 @@ enum {
     REGFAST_KEY_SIZE_MAX = 65264, /* bytes of a key: any bytes, also none */
     REGFAST_OWNERS_MAX = 1024,    /* of one regfast_owners */
 };
+
+/* ---- regfast_strerror: codes of errors, and the version ---- */
 
 /* Beside these, codes are -errno: -EINVAL an argument, -ETIMEDOUT no answer in time, -ENOMEM and
  * -EMFILE what our own process lacks; -EREMOTEIO is the registry's own fault. */
@@ -52,13 +64,14 @@ enum {
     REGFAST_EUNSUPPORTED = -5007, /* the registry does not know this operation */
 };
 
-/* A short text for a code. Lifetime: the program's, or until the thread's next call. */
+/* A short text for a code.
+ * Lifetime: the program's, or until the thread's next call. */
 REGFAST_API const char *regfast_strerror(int code);
 
 /* "0.1.0": of the library, not of this header. */
 REGFAST_API const char *regfast_version(void);
 
-/* ---- asking ---- */
+/* ---- regfast_open: a client of some registries ---- */
 
 struct regfast_client;
 
@@ -91,6 +104,8 @@ REGFAST_API void regfast_close(struct regfast_client *client);
 /* The registry of the last answer, "HOST:PORT" as it was given; "" before the first.
  * Lifetime: the client's. */
 REGFAST_API const char *regfast_server(const struct regfast_client *client);
+
+/* ---- regfast_match: the instance that has a key ---- */
 
 /* An instance that is given a key. */
 struct regfast_owner {
@@ -127,6 +142,8 @@ REGFAST_API int regfast_owners(struct regfast_client *client, const char *group,
                                size_t key_size, size_t count, struct regfast_owner *ret_owners,
                                char *errbuf, size_t errbuf_size);
 
+/* ---- regfast_members: who is in a group ---- */
+
 enum regfast_member_state {
     REGFAST_MEMBER_ALIVE = 0,     /* gets keys */
     REGFAST_MEMBER_LEAVING = 1,   /* has said that it leaves; still gets keys */
@@ -162,6 +179,8 @@ REGFAST_API int regfast_members(struct regfast_client *client, const char *group
                                 size_t errbuf_size);
 REGFAST_API void regfast_member_list_free(struct regfast_member_list *list);
 
+/* ---- regfast_groups: which groups there are ---- */
+
 struct regfast_group {
     const char *name;
     uint32_t members_count; /* remembered ones included */
@@ -177,10 +196,13 @@ struct regfast_group_list {
     const struct regfast_group *groups; /* by name */
 };
 
-/* All groups. Ownership, Errors: as regfast_members. */
+/* All groups.
+ * Ownership, Errors: as regfast_members. */
 REGFAST_API int regfast_groups(struct regfast_client *client, struct regfast_group_list **ret_list,
                                char *errbuf, size_t errbuf_size);
 REGFAST_API void regfast_group_list_free(struct regfast_group_list *list);
+
+/* ---- regfast_info: what a registry says of itself ---- */
 
 enum regfast_info_type {
     REGFAST_INFO_TEXT = 0,
@@ -210,7 +232,7 @@ REGFAST_API void regfast_info_list_free(struct regfast_info_list *list);
 REGFAST_API int regfast_ping(struct regfast_client *client, uint64_t *ret_time_ns, char *errbuf,
                              size_t errbuf_size);
 
-/* ---- registering ---- */
+/* ---- regfast_register: be a member of a group ---- */
 
 struct regfast_registration;
 

@@ -19,6 +19,7 @@ libmimalloc-dev header mimalloc.h
 libcmocka-dev   header cmocka.h
 libssl-dev      header openssl/evp.h
 libjansson-dev  header jansson.h
+python3         command python3
 '
 test_needs='
 g++                command g++
@@ -28,9 +29,9 @@ llvm               command llvm-symbolizer
 clang-format       command clang-format
 git                command git
 iproute2           command ip
+man-db             command man
 procps             command ps
 nftables           command nft
-python3            command python3
 serf               command serf
 '
 
