@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * scenario_flaky.c - one member in a hundred has a bad network: which healthy members are
- * declared failed, and how often do the views of the bad ones change? The faults are those of
+ * declared failed, and how often do the bad ones enter and leave rings? The faults are those of
  * "Stable and Consistent Membership at Scale with Rapid", ATC 2018, section 7.
  */
 #include <math.h>
-#include <stdlib.h>
 
-#include "core/assert.h"
+#include "tests/sim/ring_watch.h"
 #include "tests/sim/scenarios.h"
 #include "tests/sim/watch.h"
 
@@ -15,8 +14,9 @@ enum { HEAL_LIMIT_S = 600, PERIOD_S = 20, BAD_LOSS_PERCENT = 80, STEPS = 20 };
 
 struct flaky {
     struct rf_watch watch;
-    uint32_t *changes; /* [bad member * nodes + observer]: into and out of its ring */
-    size_t *places;    /* by node: which of the bad ones it is */
+    struct rf_ring_watch rings;
+    uint64_t
+        changes; /* of bad members at healthy ones, as gossip says: failed, left, alive again */
     uint64_t end_ns;
     bool is_in; /* the loss is of what comes to them, else of what they send */
     bool is_on;
@@ -27,14 +27,12 @@ static void on_member(struct rf_sim *sim, size_t observer, const struct rf_outpu
 {
     struct flaky *flaky = context;
     rf_watch_member(&flaky->watch, sim, observer, output);
+    rf_ring_watch_member(&flaky->rings, sim, observer, output);
     size_t subject = rf_sim_index(sim, output->name, output->name_size);
-    bool changes_ring = output->change == RF_MEMBER_CHANGE_JOIN ||
-                        output->change == RF_MEMBER_CHANGE_FAILED ||
-                        output->change == RF_MEMBER_CHANGE_LEAVE;
-    if (changes_ring && subject < flaky->watch.count && flaky->watch.is_bad[subject] &&
-        !flaky->watch.is_bad[observer]) {
-        flaky->changes[flaky->places[subject] * flaky->watch.count + observer]++;
-    }
+    bool is_change = output->change == RF_MEMBER_CHANGE_JOIN ||
+                     output->change == RF_MEMBER_CHANGE_FAILED ||
+                     output->change == RF_MEMBER_CHANGE_LEAVE;
+    flaky->changes += is_change && flaky->watch.is_bad[subject] && !flaky->watch.is_bad[observer];
 }
 
 static void set_loss(struct rf_sim *sim, const struct flaky *flaky, uint32_t percent)
@@ -58,24 +56,37 @@ static void toggle(struct rf_sim *sim, void *context)
     }
 }
 
+/* At healthy members, over all runs. */
 struct sums {
     uint64_t healthy_deaths_at_healthy;
     uint64_t healthy_deaths;
     uint64_t changes;
-    uint32_t changes_max;
-    size_t pairs;
+    size_t bad_pairs; /* (observer, bad member) */
+    uint64_t ring_changes;
+    uint32_t ring_changes_max; /* in a window */
+    uint64_t healthy_removals;
     double healed_s;
 };
 
-static void count_changes(const struct flaky *flaky, struct sums *sums)
+static void count_ring_changes(const struct flaky *flaky, struct sums *sums)
 {
     const struct rf_watch *watch = &flaky->watch;
-    for (size_t i = 0; i < watch->bad_count * watch->count; i++) {
-        if (!watch->is_bad[i % watch->count]) {
-            sums->changes += flaky->changes[i];
-            sums->changes_max =
-                flaky->changes[i] > sums->changes_max ? flaky->changes[i] : sums->changes_max;
-            sums->pairs++;
+    for (size_t observer = 0; observer < watch->count; observer++) {
+        for (size_t subject = 0; subject < watch->count; subject++) {
+            struct rf_ring_changes changes =
+                rf_ring_watch_changes(&flaky->rings, observer, subject);
+            if (watch->is_bad[observer] || observer == subject) {
+                continue;
+            }
+            if (!watch->is_bad[subject]) {
+                sums->healthy_removals += changes.removals;
+                continue;
+            }
+            sums->bad_pairs++;
+            sums->ring_changes += changes.all;
+            if (changes.window_max > sums->ring_changes_max) {
+                sums->ring_changes_max = changes.window_max;
+            }
         }
     }
 }
@@ -87,12 +98,7 @@ static void run_one(struct rf_run *run, size_t i, bool toggles, bool is_in, stru
     rf_run_formed(&sim, run->members);
     struct flaky flaky = {.is_in = is_in, .end_ns = sim.now_ns + run->duration_ns};
     rf_watch_begin(&flaky.watch, &sim, run->members >= 100 ? run->members / 100 : 1);
-    flaky.changes = calloc(flaky.watch.bad_count * flaky.watch.count, sizeof(flaky.changes[0]));
-    flaky.places = calloc(flaky.watch.count, sizeof(flaky.places[0]));
-    RF_ASSERT(flaky.changes != NULL && flaky.places != NULL);
-    for (size_t k = 0, place = 0; k < flaky.watch.count; k++) {
-        flaky.places[k] = flaky.watch.is_bad[k] ? place++ : 0;
-    }
+    rf_ring_watch_begin(&flaky.rings, &sim);
     sim.on_member = on_member;
     sim.on_member_context = &flaky;
     if (toggles) {
@@ -107,11 +113,11 @@ static void run_one(struct rf_run *run, size_t i, bool toggles, bool is_in, stru
     }
     sums->healthy_deaths += flaky.watch.healthy_deaths;
     sums->healthy_deaths_at_healthy += flaky.watch.healthy_deaths_at_healthy;
-    count_changes(&flaky, sums);
+    sums->changes += flaky.changes;
     sums->healed_s = fmax(sums->healed_s, rf_run_heal(&sim, HEAL_LIMIT_S * RF_SIM_S));
+    count_ring_changes(&flaky, sums);
+    rf_ring_watch_end(&flaky.rings);
     rf_watch_end(&flaky.watch, &sim);
-    free(flaky.changes);
-    free(flaky.places);
     rf_run_end(run, &sim);
 }
 
@@ -126,9 +132,14 @@ static void run_direction(struct rf_run *run, bool toggles, bool is_in)
                    "%s: healthy members declared failed at healthy ones", where);
     rf_run_figure(run, (double)(sums.healthy_deaths - sums.healthy_deaths_at_healthy), "",
                   "%s: at bad ones", where);
-    rf_run_figure(run, (double)sums.changes / (double)sums.pairs, "",
-                  "%s: membership changes of a bad member at a healthy one, mean", where);
-    rf_run_figure(run, sums.changes_max, "", "%s: most", where);
+    rf_run_at_most(run, (double)sums.healthy_removals, "", 0,
+                   "%s: healthy members removed from rings at healthy ones", where);
+    rf_run_at_most(run, sums.ring_changes_max, "", 2,
+                   "%s: ring changes of a bad member in ten minutes, most", where);
+    rf_run_figure(run, (double)sums.ring_changes / (double)sums.bad_pairs, "",
+                  "%s: of one at one registry, mean of the whole run", where);
+    rf_run_figure(run, (double)sums.changes / (double)sums.bad_pairs, "",
+                  "%s: membership changes, likewise", where);
     rf_run_at_most(run, sums.healed_s, "s", HEAL_LIMIT_S, "%s: then equal views after, worst",
                    where);
 }
