@@ -10,6 +10,7 @@
 void rf_scenario_steady(struct rf_run *run);
 void rf_scenario_crash(struct rf_run *run);
 void rf_scenario_update(struct rf_run *run);
+void rf_scenario_epidemic(struct rf_run *run);
 void rf_scenario_bootstrap(struct rf_run *run);
 void rf_scenario_cuts(struct rf_run *run);
 void rf_scenario_lossy(struct rf_run *run);
