@@ -16,6 +16,8 @@ void rf_scenario_cuts(struct rf_run *run);
 void rf_scenario_lossy(struct rf_run *run);
 void rf_scenario_pause(struct rf_run *run);
 void rf_scenario_storm(struct rf_run *run);
+void rf_scenario_restart(struct rf_run *run);
+void rf_scenario_corrupt(struct rf_run *run);
 void rf_scenario_partition(struct rf_run *run);
 void rf_scenario_flaky(struct rf_run *run);
 void rf_scenario_lossy_few(struct rf_run *run);

@@ -287,6 +287,23 @@ void rf_sim_join(struct rf_sim *sim, size_t index, size_t seed_index)
     settle(sim, (uint32_t)index);
 }
 
+size_t rf_sim_rejoin(struct rf_sim *sim, size_t index, size_t count_max)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    struct rf_address addresses[RF_SERF_JOIN_ADDRESSES_MAX];
+    RF_ASSERT(count_max <= RF_SERF_JOIN_ADDRESSES_MAX);
+    bool is_last;
+    size_t count = rf_serf_rejoin_pick(node->serf, addresses, count_max, &is_last);
+    if (count > 0) {
+        uint64_t join_id;
+        int code =
+            rf_serf_join(node->serf, rf_sim_local_ns(sim, node), addresses, count, &join_id, NULL);
+        RF_ASSERT(code == 0);
+        settle(sim, (uint32_t)index);
+    }
+    return count;
+}
+
 void rf_sim_leave(struct rf_sim *sim, size_t index)
 {
     struct rf_sim_node *node = &sim->nodes[index];
@@ -418,6 +435,7 @@ static void on_packet(struct rf_sim *sim, uint32_t index, const struct rf_sim_pa
         rf_packet_open(sim->packet, &sim->envelope, packet->bytes, packet->size) < 0) {
         return;
     }
+    sim->believed += packet->is_corrupted;
     struct rf_slice message;
     while (rf_packet_next(sim->packet, &message)) {
         receive(sim, index, &sim->nodes[packet->from].address, message);
@@ -425,14 +443,16 @@ static void on_packet(struct rf_sim *sim, uint32_t index, const struct rf_sim_pa
     settle(sim, index);
 }
 
-/* What a stream brings is parsed as a driver would. NULL: it is refused. */
-static const struct rf_stream_message *parse(const struct rf_sim *sim,
-                                             struct rf_stream_parser *parser,
+/* What a stream brings is parsed as a driver would. NULL: it is refused, or wants more than comes.
+ */
+static const struct rf_stream_message *parse(struct rf_sim *sim, struct rf_stream_parser *parser,
                                              enum rf_stream_role role,
                                              const struct rf_sim_packet *packet)
 {
     rf_stream_parser_init(parser, &sim->envelope, role);
     int code = rf_stream_parser_feed(parser, packet->bytes, packet->size);
+    RF_ASSERT(code == 1 || packet->is_corrupted);
+    sim->believed += code == 1 && packet->is_corrupted;
     return code == 1 ? rf_stream_parser_message(parser) : NULL;
 }
 
@@ -445,7 +465,11 @@ static void on_connect(struct rf_sim *sim, uint32_t index, const struct rf_sim_p
     }
     struct rf_stream_parser parser;
     const struct rf_stream_message *message = parse(sim, &parser, RF_STREAM_REQUEST, packet);
-    RF_ASSERT(message != NULL);
+    if (message == NULL) {
+        rf_stream_parser_fini(&parser);
+        rf_sim_send_reply(sim, index, packet, -ECONNRESET, NULL, 0);
+        return;
+    }
     const uint8_t *reply = NULL;
     size_t reply_size = 0;
     bool has_reply =
@@ -477,8 +501,8 @@ static void on_reply(struct rf_sim *sim, uint32_t index, const struct rf_sim_pac
         enum rf_stream_role role =
             packet->expect == RF_EXPECT_ACK ? RF_STREAM_REPLY_PING : RF_STREAM_REPLY_PUSH_PULL;
         const struct rf_stream_message *message = parse(sim, &parser, role, packet);
-        RF_ASSERT(message != NULL);
-        rf_serf_exchange_done(node->serf, now_ns, packet->exchange_id, 0, NULL, message);
+        rf_serf_exchange_done(node->serf, now_ns, packet->exchange_id,
+                              message == NULL ? RF_EMALFORMED : 0, NULL, message);
         rf_stream_parser_fini(&parser);
         rf_sim_check_all(sim, index);
     }

@@ -40,8 +40,9 @@ struct rf_sim_link {
     uint32_t reorder_ppm;
     uint32_t loss_ppm; /* streams lose segments too, which costs them time */
     uint32_t duplicate_ppm;
-    uint32_t corrupt_ppm; /* of packets; some bytes are others. Wants an encrypted codec: in plain
-                             text what passes UDP's own checksum is believed by any receiver */
+    uint32_t corrupt_ppm; /* of packets, and of what a stream brings one way; some bytes are others.
+                             Wants an encrypted codec: in plain text what passes the checksums of
+                             UDP and TCP is believed by any receiver */
     uint32_t stall_ppm;   /* of streams: silence until the deadline */
     uint32_t reset_ppm;   /* of streams */
     uint32_t mtu;         /* larger packets are lost; 0: no limit */
@@ -120,6 +121,8 @@ struct rf_sim {
     struct rf_sim_node *nodes;
     size_t nodes_count;
     struct rf_sim_traffic lost; /* packets, and their bytes, that no node got */
+    uint64_t corrupted;         /* packets and messages of streams that came with other bytes */
+    uint64_t believed;          /* of these that the codec took all the same */
 
     /* private */
     size_t nodes_capacity;
@@ -185,6 +188,12 @@ bool rf_sim_is_paused(const struct rf_sim *sim, size_t index);
 void rf_sim_hold(struct rf_sim *sim, size_t index, uint64_t duration_ns);
 
 void rf_sim_join(struct rf_sim *sim, size_t index, size_t seed_index);
+
+/*
+ * Joins through up to `count_max` of those whom it knows from before a restart (config.restore) or
+ * who failed, at most RF_SERF_JOIN_ADDRESSES_MAX. Returns how many there were.
+ */
+size_t rf_sim_rejoin(struct rf_sim *sim, size_t index, size_t count_max);
 void rf_sim_leave(struct rf_sim *sim, size_t index);
 void rf_sim_set_meta(struct rf_sim *sim, size_t index, const char *role);
 

@@ -141,13 +141,21 @@ static uint64_t held_ns(const struct rf_sim *sim, size_t index)
 
 /* ---- packets ---- */
 
-static void corrupt(struct rf_sim *sim, struct rf_sim_packet *packet)
+/* Perhaps, as often as the link does it. */
+static void corrupt(struct rf_sim *sim, const struct rf_sim_link *link,
+                    struct rf_sim_packet *packet)
 {
-    uint64_t count = 1 + rf_random_below(&sim->random, CORRUPT_BYTES_MAX);
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t at = rf_random_below(&sim->random, packet->size);
-        packet->bytes[at] ^= (uint8_t)(1 + rf_random_below(&sim->random, 255));
+    if (packet->size == 0 || !rf_sim_happens(sim, link->corrupt_ppm)) {
+        return;
     }
+    uint64_t first = rf_random_below(&sim->random, packet->size);
+    packet->bytes[first] ^= (uint8_t)(1 + rf_random_below(&sim->random, 255));
+    for (uint64_t more = rf_random_below(&sim->random, CORRUPT_BYTES_MAX); more > 0; more--) {
+        uint64_t at = rf_random_below(&sim->random, packet->size);
+        packet->bytes[at] ^= (uint8_t)(at == first ? 0 : rf_random_below(&sim->random, 256));
+    }
+    packet->is_corrupted = true;
+    sim->corrupted++;
 }
 
 static void put_on_the_way(struct rf_sim *sim, uint32_t from, uint32_t to, const uint8_t *datagram,
@@ -162,9 +170,7 @@ static void put_on_the_way(struct rf_sim *sim, uint32_t from, uint32_t to, const
     struct rf_sim_packet *packet = rf_sim_packet_new(sim, datagram, size);
     packet->type = RF_SIM_EVENT_PACKET;
     packet->from = from;
-    if (rf_sim_happens(sim, link->corrupt_ppm)) {
-        corrupt(sim, packet);
-    }
+    corrupt(sim, link, packet);
     uint64_t delay_ns = held_ns(sim, from) + latency_ns(sim, link);
     rf_sim_push(sim, (struct rf_sim_event){.at_ns = sim->now_ns + delay_ns,
                                            .type = RF_SIM_EVENT_PACKET,
@@ -306,6 +312,7 @@ void rf_sim_open_exchange(struct rf_sim *sim, uint32_t from, const struct rf_out
         fail_exchange(sim, sim->now_ns + delay_ns, from, packet, -ECONNRESET);
         rf_sim_packet_free(sim, packet);
     } else {
+        corrupt(sim, link, packet);
         rf_sim_push(sim, (struct rf_sim_event){.at_ns = sim->now_ns + delay_ns,
                                                .type = RF_SIM_EVENT_CONNECT,
                                                .to = (uint32_t)to,
@@ -338,6 +345,7 @@ void rf_sim_send_reply(struct rf_sim *sim, uint32_t from, const struct rf_sim_pa
     packet->exchange_id = request->exchange_id;
     packet->expect = request->expect;
     sim->nodes[from].traffic.stream_bytes += packet->size;
+    corrupt(sim, link, packet);
     rf_sim_push(sim, (struct rf_sim_event){.at_ns = sim->now_ns + delay_ns,
                                            .type = RF_SIM_EVENT_REPLY,
                                            .to = to,

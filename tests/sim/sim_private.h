@@ -20,7 +20,8 @@ enum rf_sim_event_type {
 struct rf_sim_packet {
     struct rf_sim_packet *next; /* in a backlog or a free list */
     uint8_t size_class;
-    uint8_t type; /* enum rf_sim_event_type: PACKET, CONNECT, REPLY */
+    uint8_t type;      /* enum rf_sim_event_type: PACKET, CONNECT, REPLY */
+    bool is_corrupted; /* some bytes are others than were sent */
     uint32_t from;
     uint32_t generation;  /* of the node that opened the exchange */
     uint64_t exchange_id; /* of streams */
