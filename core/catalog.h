@@ -11,6 +11,7 @@
 #ifndef RF_CORE_CATALOG_H
 #define RF_CORE_CATALOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -121,6 +122,19 @@ int rf_roster_remove(struct rf_roster *roster, const char *id);
 
 /* Members in it, remembered ones included. */
 size_t rf_roster_members_count(const struct rf_roster *roster);
+
+/* The member of that id, in whatever state. False if there is none. Lifetime: until the roster
+ * changes. */
+bool rf_roster_find(const struct rf_roster *roster, const char *id, struct rf_member *ret_member);
+
+/* What the next commit will say of a group; zeros if nobody is in it. */
+struct rf_roster_sums {
+    uint64_t digest;
+    size_t members_count;
+    size_t alive_count; /* in the ring */
+};
+
+struct rf_roster_sums rf_roster_sums(const struct rf_roster *roster, const char *group);
 
 /*
  * For resync: forgets every member that no rf_roster_put has named since rf_roster_mark; one that

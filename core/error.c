@@ -60,6 +60,8 @@ const char *rf_strerror(int code)
         return "unavailable";
     case RF_EUNSUPPORTED:
         return "operation not supported by the peer";
+    case RF_EDIGEST:
+        return "digests differ";
     default:
         break;
     }

@@ -25,6 +25,7 @@ enum {
     RF_ENOTFOUND = -5005,    /* no such group, or it has no members */
     RF_EUNAVAILABLE = -5006, /* no registry answered, or it is shutting down */
     RF_EUNSUPPORTED = -5007, /* the peer does not know this operation */
+    RF_EDIGEST = -5008,      /* what was told is not what the digest says */
 };
 
 enum { RF_ERROR_TEXT_SIZE = 256 };

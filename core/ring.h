@@ -102,6 +102,16 @@ void rf_ring_prefetch(const struct rf_ring *ring, uint64_t hash);
  */
 size_t rf_ring_owners(const struct rf_ring *ring, uint64_t hash, size_t count, uint16_t *ret_slots);
 
+/*
+ * The first member at and after `hash` that `accepts`, which is asked with `user` and a slot,
+ * perhaps several times of one. Returns whether there is one. Cost: a step of at most 4096 over
+ * points, then, if it met none, who else is accepted is found by hashing the points of all such
+ * members.
+ */
+bool rf_ring_owner_where(const struct rf_ring *ring, uint64_t hash,
+                         bool (*accepts)(void *user, uint16_t slot), void *user,
+                         uint16_t *ret_slot);
+
 enum rf_placement rf_ring_placement(const struct rf_ring *ring);
 size_t rf_ring_members_count(const struct rf_ring *ring);
 size_t rf_ring_points_count(const struct rf_ring *ring);

@@ -16,6 +16,7 @@ enum {
     WALK_PER_MEMBER = 64, /* points; of even weights, 1024 of 1024 members take 8 for each */
     REST_MAX = 1024,      /* members found from their own points: 16 KiB of stack */
     CHUNK_POINTS = 256,   /* hashed at a time, on the stack */
+    WALK_WHERE = 4096,    /* who is not met by then has few points, and is found by them */
 };
 
 struct search {
@@ -71,28 +72,27 @@ struct candidate {
     uint16_t slot;
 };
 
-static uint64_t first_distance(const struct search *search, uint16_t slot)
+static uint64_t first_distance(const struct rf_ring *ring, uint64_t hash, uint16_t slot)
 {
-    const struct rf_ring_member *member = &search->ring->members[slot];
+    const struct rf_ring_member *member = &ring->members[slot];
     uint64_t distance = UINT64_MAX;
     uint64_t points[CHUNK_POINTS];
     for (uint32_t done = 0; done < member->replicas; done += CHUNK_POINTS) {
         uint32_t left = member->replicas - done;
         uint32_t count = left < CHUNK_POINTS ? left : CHUNK_POINTS;
-        rf_placement_points(search->ring->placement, member->id, done, count, points);
+        rf_placement_points(ring->placement, member->id, done, count, points);
         for (uint32_t i = 0; i < count; i++) {
-            uint64_t each = points[i] - search->hash; /* modulo 2^64, which is going round */
+            uint64_t each = points[i] - hash; /* modulo 2^64, which is going round */
             distance = each < distance ? each : distance;
         }
     }
     return distance;
 }
 
-static bool is_nearer(const struct search *search, const struct candidate *a,
+static bool is_nearer(const struct rf_ring *ring, const struct candidate *a,
                       const struct candidate *b)
 {
-    return rf_ring_point_is_before(search->ring->members, a->distance, a->slot, b->distance,
-                                   b->slot);
+    return rf_ring_point_is_before(ring->members, a->distance, a->slot, b->distance, b->slot);
 }
 
 /* Keeps the nearest of those not found, in order. */
@@ -105,12 +105,13 @@ static void find_rest(struct search *search)
         if (search->ring->members[slot].id == NULL || is_found(search, (uint16_t)slot)) {
             continue;
         }
-        struct candidate candidate = {first_distance(search, (uint16_t)slot), (uint16_t)slot};
-        if (count == wanted && !is_nearer(search, &candidate, &nearest[count - 1])) {
+        struct candidate candidate = {first_distance(search->ring, search->hash, (uint16_t)slot),
+                                      (uint16_t)slot};
+        if (count == wanted && !is_nearer(search->ring, &candidate, &nearest[count - 1])) {
             continue;
         }
         size_t at = count < wanted ? count++ : count - 1;
-        for (; at > 0 && is_nearer(search, &candidate, &nearest[at - 1]); at--) {
+        for (; at > 0 && is_nearer(search->ring, &candidate, &nearest[at - 1]); at--) {
             nearest[at] = nearest[at - 1];
         }
         nearest[at] = candidate;
@@ -142,4 +143,43 @@ size_t rf_ring_owners(const struct rf_ring *ring, uint64_t hash, size_t count, u
     }
     RF_ASSERT(search.found == search.wanted);
     return search.found;
+}
+
+/* ---- the first of some ---- */
+
+/* The nearest of all that are accepted. */
+static bool find_where(const struct rf_ring *ring, uint64_t hash,
+                       bool (*accepts)(void *user, uint16_t slot), void *user, uint16_t *ret_slot)
+{
+    struct candidate nearest = {0};
+    bool is_found = false;
+    for (size_t slot = 0; slot < ring->slots_count; slot++) {
+        if (ring->members[slot].id == NULL || !accepts(user, (uint16_t)slot)) {
+            continue;
+        }
+        struct candidate candidate = {first_distance(ring, hash, (uint16_t)slot), (uint16_t)slot};
+        if (!is_found || is_nearer(ring, &candidate, &nearest)) {
+            nearest = candidate;
+            is_found = true;
+        }
+    }
+    if (is_found) {
+        *ret_slot = nearest.slot;
+    }
+    return is_found;
+}
+
+bool rf_ring_owner_where(const struct rf_ring *ring, uint64_t hash,
+                         bool (*accepts)(void *user, uint16_t slot), void *user, uint16_t *ret_slot)
+{
+    size_t at = rf_ring_first_point(ring, hash);
+    size_t points_max = ring->points_count < WALK_WHERE ? ring->points_count : WALK_WHERE;
+    for (size_t i = 0; i < points_max; i++, at++) {
+        at = at < ring->points_count ? at : 0;
+        if (accepts(user, ring->slots[at])) {
+            *ret_slot = ring->slots[at];
+            return true;
+        }
+    }
+    return points_max < ring->points_count && find_where(ring, hash, accepts, user, ret_slot);
 }

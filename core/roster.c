@@ -101,6 +101,20 @@ static struct rf_roster_entry *find_entry(const struct rf_roster *roster, const 
     return entry;
 }
 
+bool rf_roster_find(const struct rf_roster *roster, const char *id, struct rf_member *ret_member)
+{
+    const struct rf_roster_entry *entry = find_entry(roster, id);
+    if (entry == NULL) {
+        return false;
+    }
+    *ret_member = (struct rf_member){.id = entry->id,
+                                     .group = entry->group->name,
+                                     .addr = entry->addr,
+                                     .replicas = entry->replicas,
+                                     .state = entry->state};
+    return true;
+}
+
 static void hash_insert(struct rf_roster *roster, struct rf_roster_entry *entry)
 {
     struct rf_roster_entry **bucket = bucket_of(roster, entry->hash);
@@ -164,6 +178,15 @@ static struct rf_roster_group *find_group(const struct rf_roster *roster, const 
     const size_t i = group_position(roster, name);
     const bool is_there = i < roster->groups_count && strcmp(roster->groups[i]->name, name) == 0;
     return is_there ? roster->groups[i] : NULL;
+}
+
+struct rf_roster_sums rf_roster_sums(const struct rf_roster *roster, const char *group)
+{
+    const struct rf_roster_group *found = find_group(roster, group);
+    return found == NULL ? (struct rf_roster_sums){0}
+                         : (struct rf_roster_sums){.digest = found->digest,
+                                                   .members_count = found->members_count,
+                                                   .alive_count = found->alive_count};
 }
 
 static struct rf_roster_group *add_group(struct rf_roster *roster, const char *name)
