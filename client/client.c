@@ -5,15 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/text.h"
+#include <sys/random.h>
+#include <unistd.h>
 
 enum {
-    SERVER_PORT_DEFAULT = 9800, /* of the registry program */
     CONNECT_TIMEOUT_MS_DEFAULT = 1000,
     CALL_TIMEOUT_MS_DEFAULT = 3000,
-    ADDRESSES_MAX = 4, /* tried of one name */
-    ATTEMPTS_MAX = 2,
+    HEARTBEAT_MS_DEFAULT = 2000,
 };
 
 static const uint64_t ns_per_ms = 1000000;
@@ -95,22 +93,23 @@ int rf_client_check_key(const void *key, size_t key_size, struct rf_error *err)
     return 0;
 }
 
-int rf_client_check_options(const void *options, size_t size, size_t size_known,
-                            struct rf_error *err)
+int rf_client_read_options(void *known, size_t known_size, size_t older_size, const void *options,
+                           size_t size, struct rf_error *err)
 {
-    if (size < size_known) { /* with the first field that is added, smaller ones are right too */
+    if (size < known_size && (size != older_size || older_size == 0)) {
         return rf_error_set(err, -EINVAL, "options of size %zu: at least %zu expected", size,
-                            size_known);
+                            older_size > 0 ? older_size : known_size);
     }
     const uint8_t *bytes = options;
-    for (size_t i = size_known; i < size; i++) {
+    for (size_t i = known_size; i < size; i++) {
         if (bytes[i] != 0) {
             return rf_error_set(err, -EINVAL,
                                 "options of size %zu: set beyond the %zu bytes that this library "
                                 "knows",
-                                size, size_known);
+                                size, known_size);
         }
     }
+    memcpy(known, options, size < known_size ? size : known_size);
     return 0;
 }
 
@@ -120,11 +119,21 @@ static int read_options(const struct regfast_options *options, struct regfast_op
 {
     struct regfast_options known = {0};
     if (options != NULL) {
-        int code = rf_client_check_options(options, options->size, sizeof(known), err);
+        int code = rf_client_read_options(&known, sizeof(known),
+                                          offsetof(struct regfast_options, background), options,
+                                          options->size, err);
         if (code < 0) {
             return code;
         }
-        known = *options;
+    }
+    if (known.background > 1 || known.in_order > 1 || known.discover > 1) {
+        return rf_error_set(err, -EINVAL, "option %s %u: allowed 0, 1",
+                            known.background > 1 ? "background"
+                            : known.in_order > 1 ? "in_order"
+                                                 : "discover",
+                            known.background > 1 ? known.background
+                            : known.in_order > 1 ? known.in_order
+                                                 : known.discover);
     }
     if (known.connect_timeout_ms == 0) {
         known.connect_timeout_ms = CONNECT_TIMEOUT_MS_DEFAULT;
@@ -132,38 +141,45 @@ static int read_options(const struct regfast_options *options, struct regfast_op
     if (known.call_timeout_ms == 0) {
         known.call_timeout_ms = CALL_TIMEOUT_MS_DEFAULT;
     }
+    if (known.heartbeat_ms == 0) {
+        known.heartbeat_ms = HEARTBEAT_MS_DEFAULT;
+    }
     *ret = known;
     return 0;
 }
 
-static int read_registries(const char *text, struct regfast_client *client, struct rf_error *err)
+/* Not the same for two clients. */
+static uint64_t make_seed(const struct regfast_client *client)
 {
-    char quoted[RF_QUOTE_SIZE];
-    if (text == NULL || text[0] == '\0') {
-        return rf_error_set(err, -EINVAL, "no registry given: expected HOST:PORT,...");
+    uint64_t seed;
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed)) {
+        seed = rf_client_now_ns() ^ (uintptr_t)client ^ (uint64_t)getpid() << 32;
     }
-    for (;;) {
-        size_t size = strcspn(text, ",");
-        if (client->registries_count == RF_CLIENT_REGISTRIES_MAX) {
-            return rf_error_set(err, -EINVAL, "more than %d registries", RF_CLIENT_REGISTRIES_MAX);
-        }
-        struct rf_registry *registry = &client->registries[client->registries_count++];
-        if (size >= sizeof(registry->text)) {
-            return rf_error_set(err, -EINVAL, "registry %s: %zu bytes, allowed %zu",
-                                rf_text_quote(text, quoted), size, sizeof(registry->text) - 1);
-        }
-        memcpy(registry->text, text, size);
-        registry->text[size] = '\0';
-        int code =
-            rf_host_port_parse(registry->text, SERVER_PORT_DEFAULT, &registry->host_port, err);
-        if (code < 0) {
-            return rf_error_prefix(err, code, "registry");
-        }
-        if (text[size] == '\0') {
-            return 0;
-        }
-        text += size + 1;
+    return seed;
+}
+
+static int client_init(struct regfast_client *client, const char *registries,
+                       const struct regfast_options *options, struct rf_error *err)
+{
+    client->process = getpid();
+    client->call_timeout_ns = options->call_timeout_ms * ns_per_ms;
+    rf_session_init(&client->session, options->heartbeat_ms * ns_per_ms);
+    int code = rf_link_init(&client->link, options->connect_timeout_ms * ns_per_ms, err);
+    if (code == 0) {
+        code = rf_registries_init(&client->registries, registries, options->in_order == 1,
+                                  make_seed(client), err);
     }
+    return code;
+}
+
+/* So that it can be freed, whatever it has of what client_init gives it. */
+static struct regfast_client *client_new(void)
+{
+    struct regfast_client *client = calloc(1, sizeof(*client));
+    if (client != NULL) {
+        client->link = (struct rf_link){.epoll_fd = -1, .event_fd = -1, .fd = -1};
+    }
+    return client;
 }
 
 int regfast_open(const char *registries, const struct regfast_options *options,
@@ -180,18 +196,14 @@ int regfast_open(const char *registries, const struct regfast_options *options,
         code = read_options(options, &known, &err);
     }
     if (code == 0) {
-        client = calloc(1, sizeof(*client));
+        client = client_new();
         code = client != NULL ? 0 : rf_error_set(&err, -ENOMEM, "no memory for a client");
     }
     if (code == 0) {
-        rf_link_init(&client->link);
-        client->server = "";
-        client->connect_timeout_ns = known.connect_timeout_ms * ns_per_ms;
-        client->call_timeout_ns = known.call_timeout_ms * ns_per_ms;
-        code = read_registries(registries, client, &err);
+        code = client_init(client, registries, &known, &err);
     }
     if (code < 0) {
-        free(client);
+        regfast_close(client);
         return rf_client_report(code, &err, errbuf, errbuf_size);
     }
     *ret_client = client;
@@ -202,6 +214,7 @@ void regfast_close(struct regfast_client *client)
 {
     if (client != NULL) {
         rf_link_fini(&client->link);
+        rf_session_fini(&client->session);
         free(client);
     }
 }
@@ -211,156 +224,26 @@ const char *regfast_server(const struct regfast_client *client)
     return client != NULL ? client->server : "";
 }
 
-/* ---- a round trip ---- */
+/* ---- holding a client ---- */
 
-uint64_t rf_client_deadline_ns(const struct regfast_client *client)
+/* In a child of the process that had it, each goes on with a connection of its own. */
+static int go_on_in_child(struct regfast_client *client, struct rf_error *err)
 {
-    return rf_client_now_ns() + client->call_timeout_ns;
-}
-
-/* Our own process lacks something: no other registry can help. */
-static bool is_local(int code)
-{
-    return code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM;
-}
-
-/* The registry is gone, or wants to be: another one can help, or the same once more. */
-static bool is_lost(int code)
-{
-    return code == RF_EUNAVAILABLE ||
-           (code > RF_EMALFORMED && code != -EREMOTEIO && !is_local(code));
-}
-
-/* When to give up one registry of several, so that one that hangs leaves time for another. */
-static uint64_t turn_deadline_ns(uint64_t deadline_ns, bool has_another)
-{
-    uint64_t now_ns = rf_client_now_ns();
-    return has_another && now_ns < deadline_ns ? now_ns + (deadline_ns - now_ns) / 2 : deadline_ns;
-}
-
-static int connect_registry(struct regfast_client *client, const struct rf_registry *registry,
-                            uint64_t deadline_ns, struct rf_error *err)
-{
-    struct rf_address addresses[ADDRESSES_MAX];
-    int count = rf_host_port_resolve(&registry->host_port, addresses, ADDRESSES_MAX, err);
-    int code = count < 0 ? count : -EHOSTUNREACH;
-    for (int i = 0; i < count; i++) {
-        uint64_t connect_ns = rf_client_now_ns() + client->connect_timeout_ns;
-        code = rf_link_open(&client->link, &addresses[i],
-                            connect_ns < deadline_ns ? connect_ns : deadline_ns, err);
-        if (code == 0 || is_local(code)) {
-            break;
-        }
+    int code = rf_link_after_fork(&client->link, err);
+    if (code == 0) {
+        client->process = getpid();
+        rf_client_forget(client);
     }
-    return code < 0 ? rf_error_prefix(err, code, "%s", registry->text) : 0;
-}
-
-int rf_client_connect(struct regfast_client *client, uint64_t deadline_ns, struct rf_error *err)
-{
-    int code = 0;
-    for (size_t i = 0; i < client->registries_count; i++) {
-        code =
-            connect_registry(client, &client->registries[client->current],
-                             turn_deadline_ns(deadline_ns, i + 1 < client->registries_count), err);
-        if (code == 0) {
-            client->serial++;
-            return 0;
-        }
-        if (is_local(code)) {
-            return code;
-        }
-        client->current = (client->current + 1) % client->registries_count;
-        if (rf_client_now_ns() >= deadline_ns) {
-            code = -ETIMEDOUT;
-            break;
-        }
-        code = RF_EUNAVAILABLE;
-    }
-    if (client->registries_count > 1) {
-        return rf_error_prefix(err, code, "no registry answers; the last");
-    }
-    err->code = code;
     return code;
 }
 
-/* The code and text of an error reply. */
-static int read_error(const struct rf_wire_header *header, const uint8_t *payload,
-                      struct rf_error *err)
+int rf_client_enter(struct regfast_client *client, uint64_t *ret_deadline_ns, struct rf_error *err)
 {
-    char text[RF_WIRE_ERROR_TEXT_SIZE_MAX + 1];
-    size_t size = header->payload_size < sizeof(text) ? header->payload_size : sizeof(text) - 1;
-    int code = rf_wire_code_of(header->status);
-    for (size_t i = 0; i < size; i++) { /* it ends up in terminals and logs */
-        text[i] = (char)(payload[i] < 0x20 || payload[i] == 0x7f ? '?' : payload[i]);
-    }
-    text[size] = '\0';
-    if (header->op == RF_WIRE_NONE && code == RF_EUNSUPPORTED) {
-        code = RF_EVERSION;
-    }
-    return rf_error_set(err, code, "%s", size > 0 ? text : rf_wire_status_name(header->status));
+    *ret_deadline_ns = rf_client_now_ns() + client->call_timeout_ns;
+    return client->process == getpid() ? 0 : go_on_in_child(client, err);
 }
 
-static int exchange(struct regfast_client *client, size_t frame_size, uint64_t deadline_ns,
-                    struct rf_wire_bytes *ret_payload, struct rf_error *err)
+void rf_client_leave(struct regfast_client *client)
 {
-    struct rf_wire_header header;
-    const uint8_t *payload;
-    const char *server = client->registries[client->current].text;
-    int code = rf_link_call(&client->link, rf_client_request(client), frame_size, deadline_ns,
-                            &header, &payload, err);
-    if (code < 0) {
-        return rf_error_prefix(err, code, "%s", server);
-    }
-    client->server = server;
-    if (header.status != RF_WIRE_OK) {
-        code = read_error(&header, payload, err);
-        if (code == RF_EMALFORMED || code == RF_EUNAVAILABLE || header.op == RF_WIRE_NONE) {
-            rf_link_close(&client->link); /* so does the server */
-        }
-        return rf_error_prefix(err, code, "%s", server);
-    }
-    *ret_payload = (struct rf_wire_bytes){payload, header.payload_size};
-    return 0;
-}
-
-int rf_client_call(struct regfast_client *client, size_t frame_size, uint64_t deadline_ns,
-                   struct rf_wire_bytes *ret_payload, struct rf_error *err)
-{
-    RF_ASSERT(frame_size >= RF_WIRE_HEADER_SIZE);
-    int code = 0;
-    client->request_id++;
-    for (int attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-        if (!rf_link_is_open(&client->link)) {
-            code = rf_client_connect(client, deadline_ns, err);
-            if (code < 0) {
-                return code; /* all have been tried */
-            }
-        }
-        bool has_another = attempt < ATTEMPTS_MAX && client->registries_count > 1;
-        code = exchange(client, frame_size, turn_deadline_ns(deadline_ns, has_another), ret_payload,
-                        err);
-        if (code == 0 || !is_lost(code)) {
-            return code;
-        }
-        client->current = (client->current + 1) % client->registries_count;
-        if (rf_client_now_ns() >= deadline_ns) {
-            break;
-        }
-    }
-    err->code = code == -ETIMEDOUT ? code : RF_EUNAVAILABLE;
-    return err->code;
-}
-
-int rf_client_refuse(struct regfast_client *client, int code, struct rf_error *err)
-{
-    rf_link_close(&client->link);
-    return rf_error_prefix(err, code, "%s", client->server);
-}
-
-int rf_client_in_group(int code, const char *group, struct rf_error *err)
-{
-    char quoted[RF_QUOTE_SIZE];
-    return code == RF_ENOTFOUND
-               ? rf_error_prefix(err, code, "group %s", rf_text_quote(group, quoted))
-               : code;
+    (void)client;
 }

@@ -37,7 +37,7 @@ struct page {
 
 /* How to read one kind of list. `group` is NULL for groups. */
 struct kind {
-    size_t (*encode)(struct regfast_client *client, const char *group, struct rf_wire_bytes after);
+    size_t (*encode)(uint8_t *out, size_t out_size, const char *group, struct rf_wire_bytes after);
     int (*decode)(struct rf_wire_bytes payload, struct page *ret_page, struct rf_error *err);
     uint32_t count_max; /* no registry holds more: bounds what a lying one makes us hold */
 };
@@ -60,24 +60,57 @@ static int append(struct pages *pages, const void *data, size_t size)
     return 0;
 }
 
-/* Keeps a page, which follows the entry named `after`. */
-static int take_page(struct pages *pages, const struct kind *kind, const struct page *page,
-                     struct rf_wire_bytes payload, struct rf_wire_bytes after, struct rf_error *err)
+/* A request for one page. */
+struct page_call {
+    struct rf_call call;
+    const struct kind *kind;
+    const struct regfast_client *client;
+    struct pages *pages;
+    uint64_t serial;             /* of the connection that the pages are from; 0: none yet */
+    bool is_changed;             /* since the page before */
+    bool more;                   /* pages */
+    char last[RF_NAME_SIZE_MAX]; /* name that this page comes after */
+    size_t last_size;
+};
+
+/* Keeps a page. */
+static int take_page(struct rf_call *call, const uint8_t *payload, size_t size,
+                     struct rf_error *err)
 {
-    if (page->count > 0 && rf_wire_bytes_compare(page->first, after) <= 0) {
+    struct page_call *asked = (struct page_call *)call;
+    struct pages *pages = asked->pages;
+    struct page page;
+    int code = asked->kind->decode((struct rf_wire_bytes){payload, size}, &page, err);
+    if (code < 0) {
+        return code;
+    }
+    /* Versions of two registries, or of one before and after a restart, say nothing. */
+    asked->is_changed = asked->serial != 0 &&
+                        (asked->serial != asked->client->serial || page.version != pages->version);
+    if (asked->is_changed) {
+        return 0;
+    }
+    asked->serial = asked->client->serial;
+    if (page.count > 0 &&
+        rf_wire_bytes_compare(page.first, (struct rf_wire_bytes){asked->last, asked->last_size}) <=
+            0) {
         return rf_error_set(err, RF_EMALFORMED, "a page begins before where it was asked for");
     }
-    if (page->count > kind->count_max - pages->count) {
-        return rf_error_set(err, RF_EMALFORMED, "more than %u entries", kind->count_max);
+    if (page.count > asked->kind->count_max - pages->count) {
+        return rf_error_set(err, RF_EMALFORMED, "more than %u entries", asked->kind->count_max);
     }
-    const uint8_t *end = (const uint8_t *)payload.data + payload.size;
-    int code = append(pages, page->entries.at, (size_t)(end - page->entries.at));
+    code = append(pages, page.entries.at, (size_t)(payload + size - page.entries.at));
     if (code < 0) {
         return rf_error_set(err, code, "no memory for a list of %zu bytes", pages->size);
     }
-    pages->count += page->count;
-    pages->version = page->version;
-    pages->digest = page->digest;
+    if (page.count > 0) {
+        memcpy(asked->last, page.last.data, page.last.size);
+        asked->last_size = page.last.size;
+    }
+    asked->more = page.more;
+    pages->count += page.count;
+    pages->version = page.version;
+    pages->digest = page.digest;
     return 0;
 }
 
@@ -85,35 +118,17 @@ static int take_page(struct pages *pages, const struct kind *kind, const struct 
 static int read_once(struct regfast_client *client, const struct kind *kind, const char *group,
                      uint64_t deadline_ns, struct pages *pages, struct rf_error *err)
 {
-    char last[RF_NAME_SIZE_MAX]; /* the page itself is overwritten by the next */
-    struct rf_wire_bytes after = {last, 0};
-    struct page page = {.more = true};
-    uint64_t serial = 0;
+    struct page_call asked = {.kind = kind, .client = client, .pages = pages, .more = true};
     pages->size = 0;
     pages->count = 0;
-    for (bool is_first = true; page.more; is_first = false) {
-        struct rf_wire_bytes payload;
-        size_t size = kind->encode(client, group, after);
-        int code = rf_client_call(client, size, deadline_ns, &payload, err);
-        if (code < 0) {
-            return code;
-        }
-        code = kind->decode(payload, &page, err);
-        if (code < 0) {
-            return rf_client_refuse(client, code, err);
-        }
-        /* Versions of two registries, or of one before and after a restart, say nothing. */
-        if (!is_first && (serial != client->serial || page.version != pages->version)) {
-            return 1;
-        }
-        serial = client->serial;
-        code = take_page(pages, kind, &page, payload, after, err);
-        if (code < 0) {
-            return rf_client_refuse(client, code, err);
-        }
-        if (page.count > 0) {
-            memcpy(last, page.last.data, page.last.size);
-            after.size = page.last.size;
+    while (asked.more) {
+        asked.call =
+            (struct rf_call){.frame = client->out, .take = take_page, .deadline_ns = deadline_ns};
+        asked.call.frame_size = kind->encode(client->out, sizeof(client->out), group,
+                                             (struct rf_wire_bytes){asked.last, asked.last_size});
+        int code = rf_client_call(client, &asked.call, err);
+        if (code < 0 || asked.is_changed) {
+            return code < 0 ? code : 1;
         }
     }
     return 0;
@@ -122,15 +137,21 @@ static int read_once(struct regfast_client *client, const struct kind *kind, con
 static int read_pages(struct regfast_client *client, const struct kind *kind, const char *group,
                       struct pages *pages, struct rf_error *err)
 {
-    uint64_t deadline_ns = rf_client_deadline_ns(client);
-    for (int i = 0; i < RESTARTS_MAX; i++) {
-        int code = read_once(client, kind, group, deadline_ns, pages, err);
-        if (code <= 0) {
-            return code;
-        }
+    uint64_t deadline_ns;
+    int code = rf_client_enter(client, &deadline_ns, err);
+    if (code < 0) {
+        return code;
     }
-    return rf_error_set(err, -EAGAIN, "%s: the list changed %d times while it was read",
-                        client->server, RESTARTS_MAX);
+    code = 1;
+    for (int i = 0; code == 1 && i < RESTARTS_MAX; i++) {
+        code = read_once(client, kind, group, deadline_ns, pages, err);
+    }
+    if (code == 1) {
+        code = rf_error_set(err, -EAGAIN, "%s: the list changed %d times while it was read",
+                            client->server, RESTARTS_MAX);
+    }
+    rf_client_leave(client);
+    return code;
 }
 
 /* Room for `count` entries after a head, then for all strings with their NULs. The head is itself
@@ -153,11 +174,10 @@ static const char *put_string(char **at, struct rf_wire_bytes bytes)
 
 /* ---- members ---- */
 
-static size_t encode_members(struct regfast_client *client, const char *group,
+static size_t encode_members(uint8_t *out, size_t out_size, const char *group,
                              struct rf_wire_bytes after)
 {
-    return rf_wire_members_request_encode(rf_client_request(client), RF_WIRE_REQUEST_SIZE_MAX,
-                                          client->request_id,
+    return rf_wire_members_request_encode(out, out_size, 0,
                                           (struct rf_wire_bytes){group, strlen(group)}, after);
 }
 
@@ -217,7 +237,6 @@ int regfast_members(struct regfast_client *client, const char *group,
     }
     if (code == 0) {
         code = read_pages(client, &kind, group, &pages, &err);
-        code = rf_client_in_group(code, group, &err);
     }
     if (code == 0) {
         struct regfast_member_list *list = make_members(&pages);
@@ -238,12 +257,11 @@ void regfast_member_list_free(struct regfast_member_list *list)
 
 /* ---- groups ---- */
 
-static size_t encode_groups(struct regfast_client *client, const char *group,
+static size_t encode_groups(uint8_t *out, size_t out_size, const char *group,
                             struct rf_wire_bytes after)
 {
     (void)group; /* all of them */
-    return rf_wire_groups_request_encode(rf_client_request(client), RF_WIRE_REQUEST_SIZE_MAX,
-                                         client->request_id, after);
+    return rf_wire_groups_request_encode(out, out_size, 0, after);
 }
 
 static int decode_groups(struct rf_wire_bytes payload, struct page *ret_page, struct rf_error *err)
@@ -349,38 +367,52 @@ static struct regfast_info_list *make_info(const struct rf_wire_info_reply *repl
     return list;
 }
 
-static int info(struct regfast_client *client, struct regfast_info_list **ret_list,
-                struct rf_error *err)
+struct info_call {
+    struct rf_call call;
+    struct regfast_info_list *list;
+};
+
+static int take_info(struct rf_call *call, const uint8_t *payload, size_t size,
+                     struct rf_error *err)
 {
-    int code = rf_client_check(client, ret_list, err);
-    if (code < 0) {
-        return code;
-    }
-    struct rf_wire_bytes payload;
     struct rf_wire_info_reply reply;
-    size_t size = rf_wire_info_request_encode(rf_client_request(client), RF_WIRE_REQUEST_SIZE_MAX,
-                                              client->request_id);
-    code = rf_client_call(client, size, rf_client_deadline_ns(client), &payload, err);
+    int code = rf_wire_info_reply_decode(payload, size, &reply, err);
     if (code < 0) {
         return code;
     }
-    code = rf_wire_info_reply_decode(payload.data, payload.size, &reply, err);
-    if (code < 0) {
-        return rf_client_refuse(client, code, err);
-    }
-    struct regfast_info_list *list = make_info(&reply, payload.size);
+    struct regfast_info_list *list = make_info(&reply, size);
     if (list == NULL) {
         return rf_error_set(err, -ENOMEM, "no memory for %u entries", reply.count);
     }
-    *ret_list = list;
+    ((struct info_call *)call)->list = list;
     return 0;
+}
+
+static int info(struct regfast_client *client, struct regfast_info_list **ret_list,
+                struct rf_error *err)
+{
+    struct info_call info = {.call = {.frame = client->out, .take = take_info}};
+    int code = rf_client_enter(client, &info.call.deadline_ns, err);
+    if (code < 0) {
+        return code;
+    }
+    info.call.frame_size = rf_wire_info_request_encode(client->out, sizeof(client->out), 0);
+    code = rf_client_call(client, &info.call, err);
+    rf_client_leave(client);
+    if (code == 0) {
+        *ret_list = info.list;
+    }
+    return code;
 }
 
 int regfast_info(struct regfast_client *client, struct regfast_info_list **ret_list, char *errbuf,
                  size_t errbuf_size)
 {
     struct rf_error err = {0};
-    int code = info(client, ret_list, &err);
+    int code = rf_client_check(client, ret_list, &err);
+    if (code == 0) {
+        code = info(client, ret_list, &err);
+    }
     return rf_client_report(code, &err, errbuf, errbuf_size);
 }
 

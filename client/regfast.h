@@ -79,21 +79,29 @@ struct regfast_options {
     size_t size;                 /* sizeof(struct regfast_options) */
     uint32_t connect_timeout_ms; /* to one address; 0: 1000 */
     uint32_t call_timeout_ms;    /* of a whole call, connecting and the retry included; 0: 3000 */
+    uint32_t background;         /* 1: a thread of the library's drives the client */
+    uint32_t in_order;           /* 1: registries are tried in the order in which they are given; 0:
+                                    each client begins with a random one, which spreads clients */
+    uint32_t discover;           /* 1: the registries that the group `registry-group` names are used
+                                    too, and kept current */
+    uint32_t heartbeat_ms;       /* while something is watched, ask so often whether the registry is
+                                    still there; 0: 2000 */
 };
 
 /*
  * Makes a client of the registries "HOST:PORT,HOST:PORT,...", at most 16. Without ":PORT" it is
  * 9800; IPv6 is "[::1]:9800". Connects at the first call, to the first registry that answers, and
  * stays with it. A call whose connection is lost, whose registry is shutting down, or does not
- * reply in time, is tried once more, the next registries first. All calls only read, so that is
- * safe. While there is another registry to try, connecting to one, or waiting for its reply, takes
- * at most half of the time that the call has left.
+ * reply in time, is tried once more, the registry that has not failed for longest first. All calls
+ * only read, so that is safe. While there is another registry to try, connecting to one, or waiting
+ * for its reply, takes at most half of the time that the call has left.
  *
- * Names are resolved when connecting, by the system's resolver, whose own time-outs come on top;
- * addresses are not looked up anywhere.
+ * Names are resolved anew when connecting, by the system's resolver, in a thread of its own that
+ * ends with that; addresses are not looked up anywhere.
  *
  * Ownership: *ret_client ends by regfast_close.
- * Errors:    -EINVAL a registry that is no HOST:PORT, or options of a size never known; -ENOMEM.
+ * Errors:    -EINVAL a registry that is no HOST:PORT, or options of a size never known; -ENOMEM;
+ *            -EMFILE, as a client has two descriptors beside its connection.
  */
 REGFAST_API int regfast_open(const char *registries, const struct regfast_options *options,
                              struct regfast_client **ret_client, char *errbuf, size_t errbuf_size);

@@ -141,6 +141,7 @@ int regfast_register(const struct regfast_register_options *options,
                      size_t errbuf_size)
 {
     struct rf_error err = {0};
+    struct regfast_register_options known = {0};
     struct regfast_registration *registration = NULL;
     char *registries = NULL;
     int code = 0;
@@ -149,21 +150,21 @@ int regfast_register(const struct regfast_register_options *options,
     } else if (options == NULL) {
         code = rf_error_set(&err, -EINVAL, "the options are NULL");
     } else {
-        code = rf_client_check_options(options, options->size, sizeof(*options), &err);
+        code = rf_client_read_options(&known, sizeof(known), 0, options, options->size, &err);
     }
     if (code < 0) {
         return rf_client_report(code, &err, errbuf, errbuf_size);
     }
-    if (options->registries == NULL || strlen(options->registries) > REGISTRIES_TEXT_MAX) {
+    if (known.registries == NULL || strlen(known.registries) > REGISTRIES_TEXT_MAX) {
         code = rf_error_set(&err, -EINVAL, "registries: expected HOST:PORT,... of 1..%d bytes",
                             REGISTRIES_TEXT_MAX);
         return rf_client_report(code, &err, errbuf, errbuf_size);
     }
     registration = calloc(1, sizeof(*registration));
-    registries = strdup(options->registries);
+    registries = strdup(known.registries);
     code = registration == NULL || registries == NULL
                ? rf_error_set(&err, -ENOMEM, "no memory for a registration")
-               : start(registration, options, registries, &err);
+               : start(registration, &known, registries, &err);
     free(registries);
     if (code < 0) {
         free(registration);

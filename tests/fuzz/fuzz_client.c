@@ -137,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     require(send(fds[1], data + 1, size - 1, MSG_DONTWAIT) == (ssize_t)size - 1);
     require(shutdown(fds[1], SHUT_WR) == 0);
-    rf_link_adopt(&client->link, fds[0]);
+    require(rf_client_adopt(client, fds[0], NULL) == 0);
     call(client, data[0]);
     regfast_close(client);
     (void)close(fds[1]); /* what the client sent is dropped */

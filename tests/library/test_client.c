@@ -294,6 +294,7 @@ static void client_goes_to_the_next_registry_when_its_own_ends(void **state)
     (void)state;
     struct served other;
     struct rf_error err;
+    const struct regfast_options options = {.size = sizeof(options), .in_order = 1};
     struct regfast_client *both;
     struct regfast_owner owner;
     char registries[80];
@@ -301,7 +302,7 @@ static void client_goes_to_the_next_registry_when_its_own_ends(void **state)
     served_put(&other, "web", "other", "o", 1, RF_MEMBER_ALIVE);
     served_publish(&other);
     (void)snprintf(registries, sizeof(registries), "%s,%s", other.addr, served.addr);
-    assert_int_equal(regfast_open(registries, NULL, &both, error, sizeof(error)), 0);
+    assert_int_equal(regfast_open(registries, &options, &both, error, sizeof(error)), 0);
     assert_int_equal(regfast_match(both, "web", "k", 1, &owner, error, sizeof(error)), 0);
     assert_string_equal(owner.id, "other");
     served_stop(&other);

@@ -106,8 +106,8 @@ static void *serve(void *unused)
 
 static void open_client(const char *registries)
 {
-    const struct regfast_options options = {.size = sizeof(options),
-                                            .call_timeout_ms = CALL_TIMEOUT_MS};
+    const struct regfast_options options = {
+        .size = sizeof(options), .call_timeout_ms = CALL_TIMEOUT_MS, .in_order = 1};
     assert_int_equal(regfast_open(registries, &options, &client, error, sizeof(error)), 0);
 }
 

@@ -271,6 +271,7 @@ static int run_command(const struct command *command, int arguments_count, char 
         const struct regfast_options client_options = {
             .size = sizeof(client_options),
             .call_timeout_ms = (uint32_t)values.timeout_ms,
+            .in_order = 1, /* who asks at a prompt wants to know whom */
         };
         int code = regfast_open(values.server, &client_options, &client, error, sizeof(error));
         if (code < 0) {
