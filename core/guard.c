@@ -361,9 +361,10 @@ static void settle(struct rf_guard *guard, uint64_t now_ns, struct guard_member 
         settle_failed(guard, now_ns, member);
         break;
     case RF_MEMBER_LEFT:
+    case RF_MEMBER_DRAINING:
         member->is_from_failure = false;
         member->has_failed_from_ring = false;
-        set_state(guard, now_ns, member, RF_MEMBER_LEFT);
+        set_state(guard, now_ns, member, member->said);
         wait_until(guard, member, UINT64_MAX);
         break;
     case RF_MEMBER_HELD:
@@ -520,7 +521,7 @@ static void take_said(struct guard_member *member, uint64_t now_ns, enum rf_memb
 int rf_guard_put(struct rf_guard *guard, uint64_t now_ns, const char *id, const char *group,
                  enum rf_member_state state, enum rf_member_state *ret_state)
 {
-    RF_ASSERT(state <= RF_MEMBER_FAILED);
+    RF_ASSERT(state <= RF_MEMBER_FAILED || state == RF_MEMBER_DRAINING);
     struct guard_member *before = find_member(guard, id);
     struct guard_member *member = before;
     bool is_new = before == NULL || strcmp(before->group->name, group) != 0;

@@ -13,8 +13,9 @@
  * that fail while there are any. This ends for each when it is alive again, has left (an operator
  * can say so), is forgotten, or after RF_GUARD_PROTECTED_MAX_NS.
  *
- * A graceful leave always counts at once, and so does the return from one. A group that would have
- * nobody in its ring takes its held members: there are no keys to move. core/CATALOG.md says more.
+ * A graceful leave always counts at once, and so does the return from one; draining is the same. A
+ * group that would have nobody in its ring takes its held members: there are no keys to move.
+ * core/CATALOG.md says more.
  *
  * Inputs come with the time, a monotonic clock in ns that never goes back. After each input (put,
  * forget, sweep, tick) call rf_guard_next until it returns false: those are the members whose place
@@ -75,8 +76,8 @@ RF_NODISCARD int rf_guard_new(const struct rf_guard_config *config, struct rf_gu
 void rf_guard_free(struct rf_guard *guard); /* NULL is allowed */
 
 /*
- * What gossip says of a member: `id` and `group` as rf_member_check wants them, `state` one of the
- * first four. Gives the state for the roster, which is `state`, RF_MEMBER_HELD or
+ * What gossip says of a member: `id` and `group` as rf_member_check wants them, `state` as
+ * rf_member_from_tags gives it. Gives the state for the roster, which is `state`, RF_MEMBER_HELD or
  * RF_MEMBER_PROTECTED. A member that changes its group begins anew.
  * Errors: -ENOMEM: nothing has changed; use `state` as it is, or put it again later.
  */

@@ -21,6 +21,8 @@ const char *rf_member_state_name(enum rf_member_state state)
         return "held";
     case RF_MEMBER_PROTECTED:
         return "protected";
+    case RF_MEMBER_DRAINING:
+        return "draining";
     }
     return "unknown";
 }
@@ -56,10 +58,12 @@ int rf_member_check(const struct rf_member *member, struct rf_error *err)
     if (code != 0) {
         return code;
     }
-    if (member->replicas < 1 || member->replicas > RF_REPLICAS_MAX) {
+    const uint32_t replicas_min = rf_member_is_in_ring(member->state) ? 1 : 0;
+    if (member->replicas < replicas_min || member->replicas > RF_REPLICAS_MAX) {
         char quoted[RF_QUOTE_SIZE];
-        return rf_error_set(err, -EINVAL, "member %s: replicas %u: allowed 1..%d",
-                            rf_text_quote(member->id, quoted), member->replicas, RF_REPLICAS_MAX);
+        return rf_error_set(err, -EINVAL, "member %s: replicas %u: allowed %u..%d",
+                            rf_text_quote(member->id, quoted), member->replicas, replicas_min,
+                            RF_REPLICAS_MAX);
     }
     return 0;
 }
@@ -84,7 +88,7 @@ static bool parse_replicas(const char *text, uint32_t *ret_replicas, bool *ret_c
     }
     *ret_replicas = replicas;
     *ret_capped = is_capped;
-    return replicas >= 1;
+    return true;
 }
 
 int rf_member_from_tags(const char *id, const char *group, const char *addr, const char *replicas,
@@ -105,9 +109,12 @@ int rf_member_from_tags(const char *id, const char *group, const char *addr, con
     if (replicas != NULL && !parse_replicas(replicas, &member.replicas, &is_capped)) {
         char id_quoted[RF_QUOTE_SIZE];
         char replicas_quoted[RF_QUOTE_SIZE];
-        return rf_error_set(err, -EINVAL, "member %s: replicas %s: a number from 1 to %d expected",
+        return rf_error_set(err, -EINVAL, "member %s: replicas %s: a number from 0 to %d expected",
                             rf_text_quote(id, id_quoted), rf_text_quote(replicas, replicas_quoted),
                             RF_REPLICAS_MAX);
+    }
+    if (member.replicas == 0 && rf_member_is_in_ring(state)) {
+        member.state = RF_MEMBER_DRAINING;
     }
     *ret_member = member;
     if (ret_capped != NULL) {

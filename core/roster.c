@@ -458,7 +458,8 @@ int rf_roster_set_state(struct rf_roster *roster, const char *id, enum rf_member
                                      .addr = entry->addr,
                                      .replicas = entry->replicas,
                                      .state = state};
-    int code = check_limits(roster, entry, &member, err);
+    int code = rf_member_check(&member, err); /* who drains has no weight for the ring */
+    code = code != 0 ? code : check_limits(roster, entry, &member, err);
     return code != 0 ? code : change_entry(roster, entry, &member, err);
 }
 

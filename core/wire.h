@@ -321,7 +321,7 @@ struct rf_wire_owner {
 
 struct rf_wire_member {
     struct rf_wire_owner owner;
-    uint16_t replicas; /* 1..RF_REPLICAS_MAX */
+    uint16_t replicas; /* 1..RF_REPLICAS_MAX; out of the ring also 0 */
     enum rf_member_state state;
 };
 

@@ -188,7 +188,7 @@ static size_t member_size(const struct rf_wire_member *member)
 
 static void put_member(uint8_t *at, const struct rf_wire_member *member)
 {
-    RF_ASSERT(member->replicas >= 1);
+    RF_ASSERT(member->replicas >= 1 || !rf_member_is_in_ring(member->state));
     at = put_name(put_name(at, member->owner.id), member->owner.addr);
     rf_store_le16(at, member->replicas);
     at[2] = (uint8_t)member->state;
@@ -318,13 +318,13 @@ static bool take_owner(struct input *input, struct rf_wire_owner *ret)
 static bool take_member(struct input *input, struct rf_wire_member *ret)
 {
     if (!take_owner(input, &ret->owner) || input->end - input->at < MEMBER_TAIL_SIZE ||
-        rf_load_le16(input->at) == 0 || input->at[2] >= (uint8_t)RF_MEMBER_STATES_COUNT) {
+        input->at[2] >= (uint8_t)RF_MEMBER_STATES_COUNT) {
         return false;
     }
     ret->replicas = rf_load_le16(input->at);
     ret->state = (enum rf_member_state)input->at[2];
     input->at += MEMBER_TAIL_SIZE;
-    return true;
+    return ret->replicas >= 1 || !rf_member_is_in_ring(ret->state);
 }
 
 static bool take_change(struct input *input, struct rf_wire_change *ret)

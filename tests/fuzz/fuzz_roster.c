@@ -44,13 +44,17 @@ static void put_known(struct rf_roster *roster, struct input *input)
     const char id[] = {'i', (char)('a' + who % 16), '\0'};
     const char group[] = {'g', (char)('a' + who / 16 % 4), '\0'};
     const char addr[] = {'h', ':', (char)('1' + who / 64), '\0'};
-    const struct rf_member member = {
+    struct rf_member member = {
         .id = id,
         .group = group,
         .addr = addr,
         .replicas = next_byte(input) % REPLICAS_MAX + 1U,
-        .state = (enum rf_member_state)(next_byte(input) % 4),
+        .state = (enum rf_member_state)(next_byte(input) % 5),
     };
+    if (member.state == RF_MEMBER_HELD) {
+        member.state = RF_MEMBER_DRAINING;
+        member.replicas = 0;
+    }
     const int code = rf_roster_put(roster, &member, NULL);
     RF_ASSERT(code == 0 || code == 1);
 }

@@ -188,6 +188,26 @@ static void graceful_leaves_and_returns_count_at_once(void **state)
     end();
 }
 
+static void draining_and_its_end_count_at_once(void **state)
+{
+    (void)state;
+    begin(&defaults);
+    all_alive(4);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(say(1, RF_MEMBER_DRAINING), RF_MEMBER_DRAINING);
+        pass(S);
+        assert_int_equal(say(1, RF_MEMBER_ALIVE), RF_MEMBER_ALIVE);
+    }
+    say(1, RF_MEMBER_DRAINING);
+    assert_int_equal(say(1, RF_MEMBER_FAILED), RF_MEMBER_FAILED); /* moves no keys: no fault */
+    assert_int_equal(say(1, RF_MEMBER_ALIVE), RF_MEMBER_ALIVE);
+    say(2, RF_MEMBER_FAILED);
+    assert_int_equal(say(2, RF_MEMBER_ALIVE), RF_MEMBER_HELD);
+    assert_int_equal(say(2, RF_MEMBER_DRAINING), RF_MEMBER_DRAINING);
+    assert_int_equal(stats().members_held, 0);
+    end();
+}
+
 static void an_empty_ring_takes_whom_it_holds(void **state)
 {
     (void)state;
@@ -427,6 +447,8 @@ static uint64_t run_anything(struct rf_random *random)
     uint64_t trace = 0;
     begin(&(struct rf_guard_config){
         .flap_hold_ns = 100 * S, .protect_ratio = RF_GUARD_RATIO_WHOLE / 3, .protect_min = 4});
+    static const enum rf_member_state said[] = {RF_MEMBER_ALIVE, RF_MEMBER_LEAVING, RF_MEMBER_LEFT,
+                                                RF_MEMBER_FAILED, RF_MEMBER_DRAINING};
     for (int step = 0; step < 20000; step++) {
         int index = (int)rf_random_below(random, MEMBERS_MAX);
         switch (rf_random_below(random, 40)) {
@@ -445,7 +467,7 @@ static uint64_t run_anything(struct rf_random *random)
             break;
         default:
             (void)say_in(groups[rf_random_below(random, 50) == 0 ? 1 + index % 2 : 0], index,
-                         (enum rf_member_state)rf_random_below(random, RF_MEMBER_FAILED + 1));
+                         said[rf_random_below(random, 5)]);
             pass(rf_random_below(random, S));
         }
         for (int i = 0; i < MEMBERS_MAX; i++) {
@@ -477,6 +499,7 @@ int main(void)
         cmocka_unit_test(a_third_change_of_a_ring_waits_until_the_hold_time_is_over),
         cmocka_unit_test(a_member_that_joins_and_fails_at_once_is_out),
         cmocka_unit_test(graceful_leaves_and_returns_count_at_once),
+        cmocka_unit_test(draining_and_its_end_count_at_once),
         cmocka_unit_test(an_empty_ring_takes_whom_it_holds),
         cmocka_unit_test(without_flap_hold_rings_follow_gossip_at_once),
         cmocka_unit_test(more_than_half_failing_within_a_minute_keeps_the_ring),

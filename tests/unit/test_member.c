@@ -67,11 +67,11 @@ static void replicas_absent_is_the_default_and_too_many_are_capped(void **state)
     }
 }
 
-static void replicas_that_are_no_number_of_one_or_more_are_refused(void **state)
+static void replicas_that_are_no_number_are_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"",    "0",  "000", "-1",   "+1",  "abc", "1e3",
-                                        "1.5", " 1", "1 ",  "0x10", "1\n", "٣"};
+    static const char *const texts[] = {"",   "-1", "+1",   "abc", "1e3", "1.5",
+                                        " 1", "1 ", "0x10", "1\n", "٣"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         uint32_t replicas = 12345;
         bool capped = true;
@@ -84,7 +84,27 @@ static void replicas_that_are_no_number_of_one_or_more_are_refused(void **state)
     struct rf_error err = {0};
     uint32_t replicas;
     assert_int_equal(parse("abc", &replicas, NULL, &err), -EINVAL);
-    assert_string_equal(err.text, "member 'a': replicas 'abc': a number from 1 to 65535 expected");
+    assert_string_equal(err.text, "member 'a': replicas 'abc': a number from 0 to 65535 expected");
+}
+
+static void who_has_no_weight_drains_unless_it_is_gone(void **state)
+{
+    (void)state;
+    static const enum rf_member_state said_and_made[][2] = {
+        {RF_MEMBER_ALIVE, RF_MEMBER_DRAINING},
+        {RF_MEMBER_LEAVING, RF_MEMBER_DRAINING},
+        {RF_MEMBER_LEFT, RF_MEMBER_LEFT},
+        {RF_MEMBER_FAILED, RF_MEMBER_FAILED},
+    };
+    for (size_t i = 0; i < 4; i++) {
+        struct rf_member member;
+        assert_int_equal(rf_member_from_tags("a", "web", "h:1", i % 2 == 0 ? "0" : "000",
+                                             said_and_made[i][0], &member, NULL, NULL),
+                         0);
+        assert_int_equal(member.replicas, 0);
+        assert_int_equal(member.state, said_and_made[i][1]);
+        assert_int_equal(rf_member_check(&member, NULL), 0);
+    }
 }
 
 static void a_node_without_group_is_no_service_and_no_fault(void **state)
@@ -147,7 +167,8 @@ static void refusals_name_the_member_the_field_and_what_is_allowed(void **state)
     assert_int_equal(rf_member_check(&member, &err), -EINVAL);
     assert_string_equal(err.text, "member 'a': replicas 65536: allowed 1..65535");
     member.replicas = 0;
-    assert_int_equal(rf_member_check(&member, NULL), -EINVAL);
+    assert_int_equal(rf_member_check(&member, &err), -EINVAL);
+    assert_string_equal(err.text, "member 'a': replicas 0: allowed 1..65535");
     member.replicas = 65535;
     assert_int_equal(rf_member_check(&member, NULL), 0);
 }
@@ -155,7 +176,8 @@ static void refusals_name_the_member_the_field_and_what_is_allowed(void **state)
 static void every_state_has_a_name_and_three_are_in_the_ring(void **state)
 {
     (void)state;
-    static const char *const names[] = {"alive", "leaving", "left", "failed", "held", "protected"};
+    static const char *const names[] = {"alive", "leaving",   "left",    "failed",
+                                        "held",  "protected", "draining"};
     for (int i = 0; i < RF_MEMBER_STATES_COUNT; i++) {
         assert_string_equal(rf_member_state_name((enum rf_member_state)i), names[i]);
         assert_int_equal(rf_member_is_in_ring((enum rf_member_state)i), i < 2 || i == 5);
@@ -167,7 +189,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tags_make_a_member_that_borrows_them),
         cmocka_unit_test(replicas_absent_is_the_default_and_too_many_are_capped),
-        cmocka_unit_test(replicas_that_are_no_number_of_one_or_more_are_refused),
+        cmocka_unit_test(replicas_that_are_no_number_are_refused),
+        cmocka_unit_test(who_has_no_weight_drains_unless_it_is_gone),
         cmocka_unit_test(a_node_without_group_is_no_service_and_no_fault),
         cmocka_unit_test(names_are_refused_when_absent_empty_too_long_or_with_control_characters),
         cmocka_unit_test(refusals_name_the_member_the_field_and_what_is_allowed),

@@ -120,6 +120,35 @@ static const char *roster_text(struct fixture *fixture)
     return text;
 }
 
+static void a_member_without_weight_drains_until_it_has_left(void **state)
+{
+    struct fixture *fixture = *state;
+    struct node a = {"a", "web", "10.0.0.1:80", "10", RF_MEMBER_ALIVE};
+    struct node b = {"b", "web", "10.0.0.2:80", "10", RF_MEMBER_ALIVE};
+    const struct rf_guard_config config = {.flap_hold_ns = RF_GUARD_FLAP_HOLD_NS};
+    assert_int_equal(rf_guard_new(&config, &fixture->intake.guard, NULL), 0);
+    see(fixture, a);
+    see(fixture, b);
+    a.replicas = "0";
+    see(fixture, a);
+    assert_string_equal(roster_text(fixture),
+                        "web: a 10.0.0.1:80 0 draining; web: b 10.0.0.2:80 10 alive; ");
+    assert_int_equal(fixture->catalog->alive_count, 1);
+    a.state = RF_MEMBER_LEAVING;
+    see(fixture, a);
+    a.state = RF_MEMBER_LEFT;
+    see(fixture, a);
+    assert_string_equal(roster_text(fixture),
+                        "web: a 10.0.0.1:80 0 left; web: b 10.0.0.2:80 10 alive; ");
+    a.state = RF_MEMBER_ALIVE;
+    a.replicas = "7";
+    see(fixture, a);
+    assert_string_equal(roster_text(fixture),
+                        "web: a 10.0.0.1:80 7 alive; web: b 10.0.0.2:80 10 alive; ");
+    assert_int_equal(fixture->lines_count, 0);
+    rf_guard_free(fixture->intake.guard);
+}
+
 static void intake_follows_a_member_through_its_states(void **state)
 {
     struct fixture *fixture = *state;
@@ -161,7 +190,7 @@ static void intake_refuses_absurd_members_and_keeps_the_others(void **state)
     static char long_addr[500];
     memset(long_addr, 'x', sizeof(long_addr) - 1);
     const struct node absurd[] = {
-        {"zero", "web", "h:1", "0", RF_MEMBER_ALIVE},
+        {"zero", "web", "h:1", "-0", RF_MEMBER_ALIVE},
         {"negative", "web", "h:1", "-1", RF_MEMBER_ALIVE},
         {"letters", "web", "h:1", "abc", RF_MEMBER_ALIVE},
         {"empty", "web", "h:1", "", RF_MEMBER_ALIVE},
@@ -185,7 +214,7 @@ static void intake_refuses_absurd_members_and_keeps_the_others(void **state)
 static void intake_tells_a_reason_once_and_a_new_one_again(void **state)
 {
     struct fixture *fixture = *state;
-    struct node a = {"a", "web", "10.0.0.1:80", "0", RF_MEMBER_ALIVE};
+    struct node a = {"a", "web", "10.0.0.1:80", "-1", RF_MEMBER_ALIVE};
     for (int i = 0; i < 100; i++) {
         see(fixture, a);
     }
@@ -248,7 +277,7 @@ static void intake_resync_forgets_who_is_not_on_the_list(void **state)
     const struct node now[] = {
         {"d", "db", "10.0.0.4:80", "1", RF_MEMBER_ALIVE},
         {"b", "web", "10.0.0.2:80", "1", RF_MEMBER_LEFT},
-        {"bad", "web", "10.0.0.5:80", "0", RF_MEMBER_ALIVE},
+        {"bad", "web", "10.0.0.5:80", "-1", RF_MEMBER_ALIVE},
     };
     apply(fixture, RF_GOSSIP_EVENT_MEMBER, before, 3);
     apply(fixture, RF_GOSSIP_EVENT_RESYNC, now, 3);
@@ -261,6 +290,8 @@ static void intake_resync_forgets_who_is_not_on_the_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_member_without_weight_drains_until_it_has_left, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(intake_follows_a_member_through_its_states, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(intake_leaves_ordinary_nodes_alone, setup, teardown),

@@ -289,6 +289,25 @@ static void wire_document_members_is_read_and_written(void **state)
     assert_frame(vector, out, rf_wire_list_end(&list, true));
 }
 
+static void a_weight_of_nothing_is_taken_of_members_out_of_the_ring_only(void **state)
+{
+    (void)state;
+    for (int i = 0; i < RF_MEMBER_STATES_COUNT; i++) {
+        uint8_t out[VECTOR_SIZE_MAX];
+        struct rf_wire_member member = {
+            {text("web-2"), text("10.0.0.2:80")}, 1, (enum rf_member_state)i};
+        struct rf_wire_members_reply reply;
+        struct rf_wire_list list;
+        assert_int_equal(rf_wire_members_reply_begin(&list, out, sizeof(out), 4, 42, 1), 0);
+        assert_int_equal(rf_wire_members_reply_add(&list, &member), 0);
+        const size_t size = rf_wire_list_end(&list, false);
+        rf_store_le16(&out[size - 3], 0); /* its replicas, before its state */
+        const int code = rf_wire_members_reply_decode(out + RF_WIRE_HEADER_SIZE,
+                                                      size - RF_WIRE_HEADER_SIZE, &reply, NULL);
+        assert_int_equal(code, rf_member_is_in_ring(member.state) ? RF_EMALFORMED : 0);
+    }
+}
+
 static void wire_document_watch_is_read_and_written(void **state)
 {
     (void)state;
@@ -795,6 +814,7 @@ int main(void)
         cmocka_unit_test(wire_document_owners_is_read_and_written),
         cmocka_unit_test(wire_document_members_is_read_and_written),
         cmocka_unit_test(wire_document_groups_is_read_and_written),
+        cmocka_unit_test(a_weight_of_nothing_is_taken_of_members_out_of_the_ring_only),
         cmocka_unit_test(wire_document_watch_is_read_and_written),
         cmocka_unit_test(wire_document_info_and_ping_are_read_and_written),
         cmocka_unit_test(wire_document_has_no_vector_that_nobody_checks),

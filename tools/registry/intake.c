@@ -83,7 +83,7 @@ static bool put(struct rf_intake *intake, uint64_t now_ns, const struct rf_gossi
         return true;
     }
     if (ret == 0 && intake->guard != NULL) {
-        ret = rf_guard_put(intake->guard, now_ns, member.id, member.group, node->state,
+        ret = rf_guard_put(intake->guard, now_ns, member.id, member.group, member.state,
                            &member.state);
     }
     if (ret == 0) {
