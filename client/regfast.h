@@ -160,9 +160,10 @@ enum regfast_member_state {
     REGFAST_MEMBER_HELD = 4,      /* alive, but has failed lately: gets no keys yet */
     REGFAST_MEMBER_PROTECTED = 5, /* failed, but keeps its keys: too many failed at once, or it has
                                      moved them too often */
+    REGFAST_MEMBER_DRAINING = 6,  /* answers what it has been given; gets no keys */
 };
 
-/* "alive", "leaving", "left", "failed", "held", "protected"; "unknown". */
+/* "alive", "leaving", "left", "failed", "held", "protected", "draining"; "unknown". */
 REGFAST_API const char *regfast_member_state_name(enum regfast_member_state state);
 
 struct regfast_member {
@@ -293,11 +294,32 @@ REGFAST_API int regfast_registration_wait(struct regfast_registration *registrat
                                           uint32_t timeout_ms, char *errbuf, size_t errbuf_size);
 
 /*
+ * Changes the weight, 1..65535: tells the others, who give keys by it within about a second, also
+ * those that were not there when it was changed. Returns at once.
+ * Errors: -EINVAL a weight out of range; -ESHUTDOWN it has left; -EEXIST as above; -ETIMEDOUT its
+ *         thread did not answer, and may do it yet.
+ */
+REGFAST_API int regfast_set_replicas(struct regfast_registration *registration, uint32_t replicas,
+                                     char *errbuf, size_t errbuf_size);
+
+/*
  * Leaves gracefully: tells the others, and ends the thread once they know or time is up.
  * Returns 0 too if nobody was known to be told, or if it has left before.
  * Errors: -ETIMEDOUT not all were told; the registration has ended all the same.
  */
 REGFAST_API int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms);
+
+/*
+ * Leaves without losing a request: first tells the others that it has no weight any more, so that
+ * it is given no new keys, and is listed as REGFAST_MEMBER_DRAINING; then, `drain_ms` later, leaves
+ * as regfast_leave. Meanwhile the service goes on answering, in other threads: clients hear of it
+ * within about a second, those that keep an answer for longer set how much drain_ms must be.
+ * A group whose members all drain has nobody for a key.
+ * Errors: those of regfast_leave; -EEXIST as above; -ETIMEDOUT also its thread did not answer. The
+ *         registration has ended all the same.
+ */
+REGFAST_API int regfast_drain(struct regfast_registration *registration, uint32_t drain_ms,
+                              uint32_t leave_timeout_ms);
 
 /* Frees; without a regfast_leave before it the others will find the member failed. NULL is
  * allowed. */

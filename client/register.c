@@ -17,7 +17,9 @@
 enum {
     REGISTRIES_TEXT_MAX = 16 * 1024, /* RF_GOSSIP_SEEDS_MAX names of full length */
     WAIT_STEP_MS = 10,               /* how late a wait may notice the join */
-    ADDR_SIZE = RF_NAME_SIZE_MAX + 1,
+    NAME_SIZE = RF_NAME_SIZE_MAX + 1,
+    REPLICAS_SIZE = 16,
+    TAGS_COUNT = 3,
 };
 
 /* A registry, or another service, may be on this machine: take a port that is free. */
@@ -26,7 +28,11 @@ enum {
 
 struct regfast_registration {
     struct rf_gossip *gossip; /* NULL once it has left */
-    char addr[ADDR_SIZE];
+    char addr[NAME_SIZE];
+    char group[NAME_SIZE];
+    /* What is announced: names and values of those above, and the weight. */
+    char replicas[REPLICAS_SIZE];
+    struct rf_gossip_tag tags[TAGS_COUNT];
 };
 
 /* What clients are given: verbatim, but nobody can connect to an empty host. */
@@ -71,12 +77,43 @@ static int registries_split(char *text, const char *seeds[RF_GOSSIP_SEEDS_MAX],
     return count;
 }
 
+static int check_replicas(uint32_t replicas, struct rf_error *err)
+{
+    if (replicas < 1 || replicas > RF_REPLICAS_MAX) {
+        return rf_error_set(err, -EINVAL, "replicas %u, allowed 1..%d", replicas, RF_REPLICAS_MAX);
+    }
+    return 0;
+}
+
+/* The tags of a member of `group`. What registries would not take must not go out: nobody would
+ * tell the caller why. */
+static int tags_set(struct regfast_registration *registration, const char *id, const char *group,
+                    uint32_t replicas, struct rf_error *err)
+{
+    struct rf_member member;
+    if (group == NULL) {
+        return rf_error_set(err, -EINVAL, "no group");
+    }
+    snprintf(registration->replicas, sizeof(registration->replicas), "%u", replicas);
+    int code = rf_member_from_tags(id, group, registration->addr, registration->replicas,
+                                   RF_MEMBER_ALIVE, &member, NULL, err);
+    if (code < 0) {
+        return code;
+    }
+    strcpy(registration->group, group);
+    registration->tags[0] = (struct rf_gossip_tag){"addr", registration->addr};
+    registration->tags[1] = (struct rf_gossip_tag){"group", registration->group};
+    registration->tags[2] = (struct rf_gossip_tag){"replicas", registration->replicas};
+    return 0;
+}
+
 static int start(struct regfast_registration *registration,
                  const struct regfast_register_options *options, char *registries,
                  struct rf_error *err)
 {
     const char *seeds[RF_GOSSIP_SEEDS_MAX];
-    char replicas[16];
+    const uint32_t replicas =
+        options->replicas == 0 ? (uint32_t)RF_REPLICAS_DEFAULT : options->replicas;
     int seeds_count = registries_split(registries, seeds, err);
     if (seeds_count < 0) {
         return seeds_count;
@@ -85,24 +122,13 @@ static int start(struct regfast_registration *registration,
     if (code < 0) {
         return code;
     }
-    if (options->replicas > RF_REPLICAS_MAX) {
-        return rf_error_set(err, -EINVAL, "replicas %u, allowed 1..%d", options->replicas,
-                            RF_REPLICAS_MAX);
+    code = check_replicas(replicas, err);
+    if (code == 0) {
+        code = tags_set(registration, options->id, options->group, replicas, err);
     }
-    snprintf(replicas, sizeof(replicas), "%u",
-             options->replicas == 0 ? (unsigned)RF_REPLICAS_DEFAULT : options->replicas);
-    if (options->group == NULL) {
-        return rf_error_set(err, -EINVAL, "no group");
-    }
-    /* What registries would not take must not go out: nobody would tell the caller why. */
-    struct rf_member member;
-    code = rf_member_from_tags(options->id, options->group, registration->addr, replicas,
-                               RF_MEMBER_ALIVE, &member, NULL, err);
     if (code < 0) {
         return code;
     }
-    const struct rf_gossip_tag tags[] = {
-        {"addr", registration->addr}, {"group", options->group}, {"replicas", replicas}};
     uint8_t key_bytes[RF_KEY_SIZE_MAX];
     struct rf_gossip_key key = {.bytes = key_bytes};
     if (options->encrypt != NULL) {
@@ -128,8 +154,8 @@ static int start(struct regfast_registration *registration,
         .name = options->id,
         .bind = options->bind == NULL ? BIND_DEFAULT : options->bind,
         .advertise = options->bind_advertise,
-        .tags = tags,
-        .tags_count = sizeof(tags) / sizeof(tags[0]),
+        .tags = registration->tags,
+        .tags_count = TAGS_COUNT,
         .seeds = seeds,
         .seeds_count = (size_t)seeds_count,
     };
@@ -217,6 +243,36 @@ int regfast_registration_wait(struct regfast_registration *registration, uint32_
     return code < 0 ? rf_client_report(code, &err, errbuf, errbuf_size) : 0;
 }
 
+/* Changes the weight. Nothing is changed on failure, but that the thread may still do it when it
+ * did not answer in time. */
+static int announce(struct regfast_registration *registration, uint32_t replicas,
+                    struct rf_error *err)
+{
+    int code = look(registration, err);
+    if (code < 0 && code != -ETIMEDOUT) {
+        return code;
+    }
+    char before[REPLICAS_SIZE];
+    strcpy(before, registration->replicas);
+    snprintf(registration->replicas, sizeof(registration->replicas), "%u", replicas);
+    code = rf_gossip_set_tags(registration->gossip, registration->tags, TAGS_COUNT, err);
+    if (code < 0) {
+        strcpy(registration->replicas, before);
+    }
+    return code;
+}
+
+int regfast_set_replicas(struct regfast_registration *registration, uint32_t replicas, char *errbuf,
+                         size_t errbuf_size)
+{
+    struct rf_error err = {0};
+    int code = check_replicas(replicas, &err);
+    if (code == 0) {
+        code = announce(registration, replicas, &err);
+    }
+    return rf_client_report(code, &err, errbuf, errbuf_size);
+}
+
 int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms)
 {
     if (registration == NULL) {
@@ -229,6 +285,25 @@ int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms
     rf_gossip_free(registration->gossip);
     registration->gossip = NULL;
     return code;
+}
+
+int regfast_drain(struct regfast_registration *registration, uint32_t drain_ms,
+                  uint32_t leave_timeout_ms)
+{
+    if (registration == NULL) {
+        return -EINVAL;
+    }
+    if (registration->gossip == NULL) {
+        return 0;
+    }
+    int code = announce(registration, 0, NULL);
+    const uint64_t end_ns = rf_client_now_ns() + drain_ms * NS_PER_MS;
+    const struct timespec end = {.tv_sec = (time_t)(end_ns / (1000 * NS_PER_MS)),
+                                 .tv_nsec = (long)(end_ns % (1000 * NS_PER_MS))};
+    while (code == 0 && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR) {
+    }
+    int leave_code = regfast_leave(registration, leave_timeout_ms);
+    return code < 0 ? code : leave_code;
 }
 
 void regfast_registration_free(struct regfast_registration *registration)

@@ -93,6 +93,57 @@ SCENARIO(a_registration_outlives_registries_that_are_down)
     node_kill(&registry);
 }
 
+SCENARIO(a_weight_that_changes_is_told_to_all_and_to_those_that_come_later)
+{
+    char registries[64];
+    snprintf(registries, sizeof(registries), "%s:%u", fixture_host(), fixture_port());
+    struct regfast_register_options options = options_for(registries);
+    struct regfast_registration *registration = registered(&options);
+    assert_int_equal(regfast_set_replicas(registration, 5, NULL, 0), 0); /* nobody is there yet */
+    struct rf_gossip_config *config = node_config("registry");
+    config->bind = registries;
+    struct node registry = node_start(config);
+    assert_int_equal(regfast_registration_wait(registration, 15000, NULL, 0), 0);
+    assert_within_ms(2000, node_sees_tag(&registry, "web-1", "replicas", "5"));
+    assert_int_equal(regfast_set_replicas(registration, 65535, NULL, 0), 0);
+    assert_within_ms(2000, node_sees_tag(&registry, "web-1", "replicas", "65535"));
+    assert_true(node_sees_tag(&registry, "web-1", "group", "web"));
+    assert_true(node_sees_tag(&registry, "web-1", "addr", "10.0.0.1:80"));
+    node_kill(&registry);
+    registry = node_start(config); /* anew, and it remembers nothing */
+    assert_within_ms(15000, node_sees_tag(&registry, "web-1", "replicas", "65535"));
+    node_kill(&registry);
+
+    char error[REGFAST_ERROR_SIZE];
+    assert_int_equal(regfast_set_replicas(registration, 0, error, sizeof(error)), -EINVAL);
+    assert_string_equal(error, "replicas 0, allowed 1..65535");
+    assert_int_equal(regfast_set_replicas(registration, 65536, error, sizeof(error)), -EINVAL);
+    assert_int_equal(regfast_set_replicas(NULL, 1, error, sizeof(error)), -EINVAL);
+    assert_string_equal(error, "the registration is NULL");
+    (void)regfast_leave(registration, 15000);
+    assert_int_equal(regfast_set_replicas(registration, 1, NULL, 0), -ESHUTDOWN);
+    regfast_registration_free(registration);
+}
+
+SCENARIO(who_drains_has_no_weight_for_a_while_and_then_leaves)
+{
+    struct node registry = node_start_at("registry", NULL);
+    struct regfast_register_options options = options_for(registry.address);
+    struct regfast_registration *registration = registered(&options);
+    assert_int_equal(regfast_registration_wait(registration, 5000, NULL, 0), 0);
+    assert_within_ms(2000, node_sees_tag(&registry, "web-1", "replicas", "1000"));
+    const uint64_t begin_ms = now_ms();
+    assert_int_equal(regfast_drain(registration, 1000, 15000), 0);
+    assert_true(now_ms() >= begin_ms + 1000);
+    assert_true(node_sees(&registry, "web-1", RF_MEMBER_LEFT));
+    assert_true(node_sees_tag(&registry, "web-1", "replicas", "0"));
+    assert_true(node_sees_tag(&registry, "web-1", "group", "web"));
+    assert_int_equal(log_count("registry", "member_failed"), 0);
+    assert_int_equal(regfast_drain(registration, 1000, 0), 0); /* it has left */
+    regfast_registration_free(registration);
+    node_kill(&registry);
+}
+
 SCENARIO(an_addr_without_a_host_gets_the_first_private_address)
 {
     struct node registry = node_start_at("registry", NULL);
@@ -246,6 +297,7 @@ SCENARIO(no_registration_is_refused)
 {
     assert_int_equal(regfast_registration_wait(NULL, 0, NULL, 0), -EINVAL);
     assert_int_equal(regfast_leave(NULL, 0), -EINVAL);
+    assert_int_equal(regfast_drain(NULL, 0, 0), -EINVAL);
     assert_string_equal(regfast_registration_addr(NULL), "");
     regfast_registration_free(NULL);
 }
@@ -278,6 +330,8 @@ int main(void)
         scenario_test(a_registered_service_is_a_member_with_its_tags_until_it_leaves),
         scenario_test(absent_replicas_are_told_as_the_default),
         scenario_test(a_registration_outlives_registries_that_are_down),
+        scenario_test(a_weight_that_changes_is_told_to_all_and_to_those_that_come_later),
+        scenario_test(who_drains_has_no_weight_for_a_while_and_then_leaves),
         scenario_test(an_addr_without_a_host_gets_the_first_private_address),
         scenario_test(a_service_with_key_and_label_is_a_member_of_a_sealed_cluster),
         scenario_test(a_service_with_another_key_or_label_is_kept_out_and_told_why),

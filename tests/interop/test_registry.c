@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -253,7 +254,7 @@ SCENARIO(tags_that_make_no_sense_are_left_out_and_take_no_others_down)
     struct registry registry = registry_start("registry", NULL);
     struct agent good = service_start("good", "addr=10.0.0.1:80", &registry);
     assert_within_ms(2000, matches(&registry, "web", "k", "good", NULL));
-    static const char *const bad[] = {"replicas=0", "replicas=-1", "replicas=abc", "addr="};
+    static const char *const bad[] = {"replicas=1.5", "replicas=-1", "replicas=abc", "addr="};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         free(agent_run(&good, ARGUMENTS("tags", "-set", bad[i])));
         assert_within_ms(2000, has_no_owner(&registry, "web"));
@@ -299,6 +300,70 @@ SCENARIO(a_service_that_stops_is_out_and_a_changed_one_answers_differently)
     assert_within_ms(3000, lists(&registry, "web", "b", REGFAST_MEMBER_LEFT, 0));
     assert_int_equal(keys_of(&registry, "web", "a"), 1000);
     registry_stop(&registry);
+}
+
+static void *drain(void *argument)
+{
+    static int code;
+    code = regfast_drain(argument, 6000, 15000);
+    return &code;
+}
+
+/* What everybody is told of a library's member that changes its weight, drains and leaves. */
+SCENARIO(a_weight_is_followed_and_who_drains_gets_no_keys_and_never_looks_failed)
+{
+    struct registry first = registry_start("first", NULL);
+    struct registry second = registry_start("second", first.bind);
+    struct agent agent = service_start("agent", "addr=10.0.0.1:80", &first);
+    struct regfast_registration *library = library_service_start("library", second.bind);
+    const struct registry *registries[] = {&first, &second};
+    for (int i = 0; i < 2; i++) {
+        assert_within_ms(3000, lists(registries[i], "web", "agent", REGFAST_MEMBER_ALIVE, 10000));
+        assert_within_ms(3000, lists(registries[i], "web", "library", REGFAST_MEMBER_ALIVE, 10000));
+        assert_in_range(keys_of(registries[i], "web", "library"), 400, 600);
+    }
+    assert_int_equal(regfast_set_replicas(library, 2500, NULL, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_within_ms(3000, lists(registries[i], "web", "library", REGFAST_MEMBER_ALIVE, 2500));
+        assert_in_range(keys_of(registries[i], "web", "library"), 120, 280);
+    }
+    assert_true(have_equal_digests(&first, &second));
+    struct registry third = registry_start("third", first.bind); /* it was not there then */
+    assert_within_ms(5000, lists(&third, "web", "library", REGFAST_MEMBER_ALIVE, 2500));
+
+    pthread_t thread;
+    void *code = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, drain, library), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_within_ms(3000, lists(registries[i], "web", "library", REGFAST_MEMBER_DRAINING, 0));
+    }
+    assert_within_ms(3000, agent_sees_tag(&agent, "library", "replicas", "0"));
+    assert_true(agent_sees(&agent, "library", "alive"));
+    while (!agent_sees(&agent, "library", "left")) {
+        assert_false(agent_sees(&agent, "library", "failed"));
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(keys_of(registries[i], "web", "agent"), 1000);
+            assert_false(lists(registries[i], "web", "library", REGFAST_MEMBER_FAILED, 0));
+        }
+    }
+    assert_int_equal(pthread_join(thread, &code), 0);
+    assert_int_equal(*(int *)code, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_within_ms(3000, lists(registries[i], "web", "library", REGFAST_MEMBER_LEFT, 0));
+        assert_int_equal(log_count(registries[i]->name, "member_failed"), 0);
+    }
+    regfast_registration_free(library);
+
+    /* Any agent drains its service so. */
+    struct agent other = service_start("other", "addr=10.0.0.2:80", &first);
+    assert_within_ms(3000, keys_of(&first, "web", "other") > 0);
+    free(agent_run(&other, ARGUMENTS("tags", "-set", "replicas=0")));
+    assert_within_ms(3000, lists(&first, "web", "other", REGFAST_MEMBER_DRAINING, 0));
+    assert_int_equal(keys_of(&first, "web", "agent"), 1000);
+    assert_int_equal(info_number(&first, "members_refused"), 0);
+    registry_stop(&third);
+    registry_stop(&second);
+    registry_stop(&first);
 }
 
 /* As in test_serf.c: the suspicion timer of serf-wire.md, section 12, and the probes before it. */
@@ -569,6 +634,7 @@ int main(int argc, char **argv)
         scenario_test(an_agent_becomes_a_matchable_service_and_sees_registry_and_library_members),
         scenario_test(tags_that_make_no_sense_are_left_out_and_take_no_others_down),
         scenario_test(a_service_that_stops_is_out_and_a_changed_one_answers_differently),
+        scenario_test(a_weight_is_followed_and_who_drains_gets_no_keys_and_never_looks_failed),
         scenario_test(a_killed_service_is_out_after_suspicion_and_back_when_restarted),
         scenario_test(a_registry_whose_name_another_node_has_ends_and_says_why),
         scenario_test(a_hang_up_does_not_end_a_registry_that_is_leaving),
