@@ -42,7 +42,7 @@ static const struct command commands[] = {
      rf_regctl_owners, 3, 3, SCOPE_ASK},
     {"members", "GROUP",
      "Prints ID, ADDR, REPLICAS and STATE (alive, leaving, left, failed, held, "
-     "protected) of each member.",
+     "protected, draining) of each member.",
      rf_regctl_members, 1, 1, SCOPE_ASK},
     {"groups", "", "Prints NAME, MEMBERS, ALIVE, VERSION and DIGEST of each group.",
      rf_regctl_groups, 0, 0, SCOPE_ASK},
@@ -119,6 +119,11 @@ static const struct rf_option table[] = {
     {"relay", "N", "Other nodes that pass each answer on too, in case one is lost.",
      RF_OPTION_NUMBER, .max = 5, .scope = SCOPE_KEYS, .default_value = "0",
      .number = &values.relay},
+    {"drain", "MS",
+     "When a signal comes, take no new keys for so long before leaving: what is under way ends "
+     "meanwhile. 0: leave at once.",
+     RF_OPTION_NUMBER, .max = 24 * 3600 * 1000, .scope = SCOPE_REGISTER, .default_value = "0",
+     .number = &values.drain_ms},
     {"replicas", "N", "Weight: points in the ring.", RF_OPTION_NUMBER, .min = 1, .max = 65535,
      .scope = SCOPE_REGISTER, .default_value = "1000", .number = &values.replicas},
     {"json", NULL, "Print JSON.", RF_OPTION_FLAG, .flag = &values.json},

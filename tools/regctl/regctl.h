@@ -35,6 +35,7 @@ struct regctl_options {
     const char *bind;
     const char *bind_advertise;
     uint64_t replicas;
+    uint64_t drain_ms;
     const char *encrypt;
     const char *keyring_file;
     const char *label;

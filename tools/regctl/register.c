@@ -119,7 +119,9 @@ int rf_regctl_register(const struct regctl_options *options, struct regfast_clie
     }
     status = stay(registration, options, &signals);
     (void)sigprocmask(SIG_UNBLOCK, &signals, NULL); /* a second one ends us at once */
-    code = regfast_leave(registration, LEAVE_TIMEOUT_MS);
+    code = options->drain_ms > 0
+               ? regfast_drain(registration, (uint32_t)options->drain_ms, LEAVE_TIMEOUT_MS)
+               : regfast_leave(registration, LEAVE_TIMEOUT_MS);
     regfast_registration_free(registration);
     if (code < 0) {
         (void)rf_regctl_fail(code, "left, but not everybody may know: %s", regfast_strerror(code));
