@@ -85,7 +85,7 @@ static inline int test_in_child(int (*run)(void))
     if (child == 0) {
         _exit(run());
     }
-    int status;
+    int status = 0;
     if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
         test_fail("a child of the test");
     }
