@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+"""test_python.py BUILD_DIR - the Python module against a registry with services that come and go."""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+BUILD = Path(sys.argv.pop(1)).resolve()
+os.environ["REGFAST_LIBRARY"] = str(BUILD / "client" / "libregfast.so.0")
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(SOURCE / "client" / "python"))
+
+import regfast  # noqa: E402
+from regfast import _library  # noqa: E402
+
+WAIT_S = 60  # for what takes a moment, on a machine that does other things
+
+
+class Process:
+    """A program whose lines on standard error and output can be waited for."""
+
+    def __init__(self, *command: str) -> None:
+        self.process = subprocess.Popen(
+            [str(BUILD / "bin" / command[0]), *command[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.changed = threading.Condition()
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self.changed:
+                self.lines.append(line)
+                self.changed.notify_all()
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        def find() -> re.Match[str] | None:
+            return next(filter(None, (re.search(pattern, line) for line in self.lines)), None)
+
+        with self.changed:
+            found = self.changed.wait_for(find, WAIT_S)
+        assert found, f"no '{pattern}' in: {self.lines}"
+        return found
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+        try:
+            self.process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+class Registry(Process):
+    def __init__(self, name: str, *options: str) -> None:
+        super().__init__(
+            "registry", "-id", name, "-addr", "127.0.0.1:0", "-bind", "127.0.0.1:0", *options
+        )
+        started = self.wait_for(r" started .*\bport=(\d+) .*\bbind=(\S+)")
+        self.addr = f"127.0.0.1:{started.group(1)}"
+        self.bind = started.group(2)
+
+
+def service(registry: Registry, group: str, name: str, addr: str) -> Process:
+    """A member that has joined."""
+    process = Process(
+        "regctl", "register", "-group", group, "-id", name, "-addr", addr,
+        "-bind", "127.0.0.1:0", "-registries", registry.bind,
+    )  # fmt: skip
+    process.wait_for("joined")
+    return process
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, "does not come true"
+        time.sleep(0.02)
+
+
+def states(client: regfast.Client, group: str) -> dict[str, regfast.MemberState]:
+    try:
+        return {member.id: member.state for member in client.members(group)}
+    except regfast.NotFoundError:
+        return {}
+
+
+class WithRegistry(unittest.TestCase):
+    """A registry with web-1, web-2 and web-3 in the group web."""
+
+    def setUp(self) -> None:
+        self.registry = Registry("r")
+        self.addCleanup(self.registry.stop, signal.SIGKILL)
+        self.services = {}
+        for i in (1, 2, 3):
+            self.services[f"web-{i}"] = service(self.registry, "web", f"web-{i}", f"10.0.0.{i}:80")
+            self.addCleanup(self.services[f"web-{i}"].stop, signal.SIGKILL)
+        self.client = regfast.Client(self.registry.addr, call_timeout=20)
+        self.addCleanup(self.client.close)
+        eventually(lambda: len(states(self.client, "web")) == 3)
+
+
+class Asking(WithRegistry):
+    def test_all_calls(self) -> None:
+        """One test, as it is the cluster that takes the time."""
+        client = self.client
+        with self.subTest("match"):
+            owner = client.match("web", "alice")
+            self.assertRegex(owner.id, "^web-[123]$")
+            self.assertEqual(owner.addr, f"10.0.0.{owner.id[-1]}:80")
+            self.assertEqual(client.server, self.registry.addr)
+            self.assertEqual(client.match("web", b"alice"), owner)
+            self.assertIn(client.match("web", b"\0\xff").id, self.services)
+            self.assertIn(client.match("web", b"").id, self.services)
+        with self.subTest("match_many"):
+            keys = [f"user-{i}" for i in range(3000)]
+            owners = client.match_many("web", keys)
+            self.assertEqual(len(owners), len(keys))
+            self.assertEqual({o.id for o in owners}, set(self.services))
+            self.assertEqual(owners[7], client.match("web", "user-7"))
+            self.assertEqual(client.match_many("web", []), [])
+        with self.subTest("owners"):
+            two = client.owners("web", "alice", 2)
+            self.assertEqual(two[0], owner)
+            self.assertEqual(len({o.id for o in two}), 2)
+            self.assertEqual(len(client.owners("web", "alice", 10)), 3)
+        with self.subTest("members"):
+            members = client.members("web")
+            self.assertEqual([m.id for m in members], ["web-1", "web-2", "web-3"])
+            self.assertEqual(members.members[1].addr, "10.0.0.2:80")
+            self.assertEqual(members.members[1].replicas, 1000)
+            self.assertIs(members.members[1].state, regfast.MemberState.ALIVE)
+            self.assertEqual(members.version, owner.version)
+        with self.subTest("groups"):
+            groups = {g.name: g for g in client.groups()}
+            self.assertEqual(set(groups), {"web", "registry-group"})
+            self.assertEqual(groups["web"].members_count, 3)
+            self.assertEqual(groups["web"].alive_count, 3)
+            self.assertEqual(groups["web"].digest, members.digest)
+        with self.subTest("info"):
+            info = client.info()
+            self.assertEqual(info["placement"], "v1")
+            self.assertIsInstance(info["connections_open"], int)
+        with self.subTest("ping"):
+            self.assertGreater(client.ping(), 0)
+        with self.subTest("who leaves has left"):
+            self.services["web-2"].stop()
+            eventually(lambda: states(client, "web").get("web-2") is regfast.MemberState.LEFT)
+            self.assertNotIn("web-2", {o.id for o in client.match_many("web", keys)})
+        with self.subTest("threads take turns"):
+            wrong: list[object] = []
+
+            def ask() -> None:
+                for key in keys[:50]:
+                    if client.match("web", key).id not in ("web-1", "web-3"):
+                        wrong.append(key)
+
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(wrong, [])
+
+
+class Errors(unittest.TestCase):
+    def test_nobody_answers(self) -> None:
+        with regfast.Client("127.0.0.1:1", connect_timeout=1, call_timeout=1) as client:
+            with self.assertRaises(regfast.UnavailableError) as raised:
+                client.match("web", "alice")
+            self.assertIn("127.0.0.1:1", str(raised.exception))
+            self.assertEqual(raised.exception.name, "REGFAST_EUNAVAILABLE")
+            self.assertEqual(client.server, "")
+
+    def test_arguments(self) -> None:
+        with self.assertRaises(regfast.Error) as raised:
+            regfast.Client("127.0.0.1:99999")
+        self.assertEqual(raised.exception.name, "EINVAL")
+        self.assertIn("99999", str(raised.exception))
+        with self.assertRaises(ValueError):
+            regfast.Client("127.0.0.1:1", call_timeout=-1)
+        with regfast.Client("127.0.0.1:1") as client:
+            with self.assertRaises(ValueError):
+                client.match("we\0b", "alice")
+            for group in ("", "g" * 256):
+                with self.assertRaises(regfast.Error):
+                    client.match(group, "alice")
+            with self.assertRaises(regfast.Error):
+                client.match("web", b"k" * 100000)
+            with self.assertRaises(regfast.Error):
+                client.owners("web", "alice", 0)
+
+    def test_closed(self) -> None:
+        client = regfast.Client("127.0.0.1:1")
+        client.close()
+        client.close()
+        with self.assertRaisesRegex(ValueError, "closed"):
+            client.match("web", "alice")
+
+    def test_not_found(self) -> None:
+        registry = Registry("r")
+        self.addCleanup(registry.stop, signal.SIGKILL)
+        with regfast.Client(registry.addr, call_timeout=20) as client:
+            with self.assertRaises(regfast.NotFoundError) as raised:
+                client.match("nobody", "alice")
+            self.assertIn("nobody", str(raised.exception))
+            self.assertIsInstance(raised.exception, LookupError)
+
+    def test_without_the_library(self) -> None:
+        said = subprocess.run(
+            [sys.executable, "-B", "-c", "import regfast"],
+            env={"PYTHONPATH": sys.path[0], "REGFAST_LIBRARY": "/nowhere/libregfast.so.0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertIn("ImportError: cannot load libregfast", said.stderr)
+
+
+class Layout(unittest.TestCase):
+    """ctypes' structs and constants are those that a C compiler makes of regfast.h."""
+
+    def test_is_that_of_the_header(self) -> None:
+        printed = subprocess.run(
+            [SOURCE / "tools" / "api" / "abi", "print", BUILD], stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+        sizes = dict(re.findall(r"^(?:struct|options) (\w+) (\d+)$", printed, re.M))
+        members = re.findall(r"^member (\w+)\.(\w+) (\d+) (\d+) ", printed, re.M)
+        for name, struct in _library.STRUCTS.items():
+            expected = [(m, int(o), int(s)) for of, m, o, s in members if of == name]
+            found = [
+                (field[0], getattr(struct, field[0]).offset, getattr(struct, field[0]).size)
+                for field in struct._fields_
+            ]
+            self.assertEqual(found, expected, name)
+            self.assertEqual(ctypes.sizeof(struct), int(sizes[name]), name)
+        constants = re.findall(r"^constant REGFAST_(\w+) (-?\d+)$", printed, re.M)
+        for name, value in constants:
+            if hasattr(_library, name):
+                self.assertEqual(getattr(_library, name), int(value), name)
+            elif name.startswith("MEMBER_"):
+                self.assertEqual(regfast.MemberState[name[7:]], int(value), name)
+        codes = {f"REGFAST_{name}" for name, value in constants if int(value) < 0}
+        self.assertEqual(set(_library.NAMES.values()), codes)
+        functions = re.findall(r"^function (\w+) ", printed, re.M)
+        self.assertLessEqual(set(_library.FUNCTIONS), set(functions))
+
+
+if __name__ == "__main__":
+    unittest.main()
