@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * info.c - asks the first registry that answers within half a second what it says of itself:
+ * info.c - asks the first registry that answers within five seconds what it says of itself:
  *
  *     info 10.0.0.1:9800,10.0.0.2:9800
  *
@@ -30,8 +30,8 @@ int main(int argc, char **argv)
     uint64_t time_ns;
     const struct regfast_options options = {
         .size = sizeof(options),
-        .connect_timeout_ms = 200,
-        .call_timeout_ms = 500,
+        .connect_timeout_ms = 2000,
+        .call_timeout_ms = 5000,
     };
     if (argc != 2) {
         fprintf(stderr, "usage: info REGISTRIES\n");

@@ -183,6 +183,14 @@ class Asking(WithRegistry):
 
 
 class Errors(unittest.TestCase):
+    def test_elsewhere(self) -> None:
+        registry = Registry("r")
+        self.addCleanup(registry.stop, signal.SIGKILL)
+        registries = f"127.0.0.1:1,{registry.addr}"
+        with regfast.Client(registries, call_timeout=20, in_order=True, discover=True) as client:
+            self.assertGreater(client.ping(), 0)
+            self.assertEqual(client.server, registry.addr)
+
     def test_nobody_answers(self) -> None:
         with regfast.Client("127.0.0.1:1", connect_timeout=1, call_timeout=1) as client:
             with self.assertRaises(regfast.UnavailableError) as raised:

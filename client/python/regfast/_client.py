@@ -95,7 +95,10 @@ class Client:
 
     It connects at the first call, to a registry that answers; a call whose connection is lost is
     tried once more, elsewhere. Time-outs are in seconds: of connecting to one address, and of a
-    whole call; None is the library's default. Any thread may use it; calls wait for each other.
+    whole call; None is the library's default. `in_order`: registries are tried in the order in
+    which they are given, where clients else begin with a random one. `discover`: the registries
+    that the group `registry-group` names are used too. Any thread may use it; calls wait for each
+    other.
 
     Close it, or use it in a `with` statement.
     """
@@ -106,6 +109,8 @@ class Client:
         *,
         connect_timeout: float | None = None,
         call_timeout: float | None = None,
+        in_order: bool = False,
+        discover: bool = False,
     ) -> None:
         self._handle = ctypes.c_void_p()
         self._lock = threading.Lock()
@@ -113,6 +118,8 @@ class Client:
             size=ctypes.sizeof(_library.Options),
             connect_timeout_ms=milliseconds(connect_timeout, "connect_timeout"),
             call_timeout_ms=milliseconds(call_timeout, "call_timeout"),
+            in_order=in_order,
+            discover=discover,
         )
         call("regfast_open", bytes_of(registries, "registries"), options, ctypes.byref(self._handle))
 

@@ -27,6 +27,10 @@ class Options(Structure):
         ("size", c_size_t),
         ("connect_timeout_ms", c_uint32),
         ("call_timeout_ms", c_uint32),
+        ("background", c_uint32),
+        ("in_order", c_uint32),
+        ("discover", c_uint32),
+        ("heartbeat_ms", c_uint32),
     ]
 
 
