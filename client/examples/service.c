@@ -4,25 +4,25 @@
  *
  *     service web web-1 10.0.3.7:8080 10.0.0.1:7370,10.0.0.2:7370
  *
- * It serves first and registers then, so that nobody is sent to it in vain. With port 0 it takes a
- * port that is free. SIGTERM and SIGINT end it: it leaves the group, then stops.
+ * It serves before it registers, so that nobody is sent to it in vain, with port 0 on a port that
+ * is free. SIGTERM and SIGINT end it: it goes on serving until its keys have others, and leaves.
  *
  * Shown in regfast_register(3).
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
+#include <pthread.h>
 #include <regfast.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 enum {
+    DRAIN_MS = 1500, /* clients hear within about a second that others have its keys */
     LEAVE_TIMEOUT_MS = 12 * 1000,
     REQUEST_TIMEOUT_S = 2, /* who is slower is hung up on: this service serves one at a time */
     REQUEST_SIZE_MAX = 8192,
@@ -52,7 +52,7 @@ static int listen_on(const char *text, char *ret_addr, size_t addr_size)
     struct sockaddr_storage own;
     socklen_t own_size = sizeof(own);
     const int on = 1;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(found->ai_family, SOCK_STREAM, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
         bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0 ||
         getsockname(fd, (struct sockaddr *)&own, &own_size) < 0 ||
@@ -97,20 +97,46 @@ static void answer(int fd, const char *body)
     }
 }
 
-/* Answers until a signal comes. */
-static void serve(int listener, int signals, const char *body)
+struct service {
+    int listener;
+    char body[2 * REGFAST_NAME_SIZE];
+};
+
+/* A thread: answers until the listener is shut down. */
+static void *serve(void *argument)
 {
-    struct pollfd polled[] = {{.fd = listener, .events = POLLIN},
-                              {.fd = signals, .events = POLLIN}};
-    while (polled[1].revents == 0) {
-        if (poll(polled, 2, -1) > 0 && polled[0].revents != 0) {
-            int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-            if (fd >= 0) {
-                answer(fd, body);
-                close(fd);
-            }
+    const struct service *service = argument;
+    int fd;
+    while ((fd = accept(service->listener, NULL, NULL)) >= 0 || errno != EINVAL) {
+        if (fd >= 0) {
+            answer(fd, service->body);
+            close(fd);
         }
     }
+    return NULL;
+}
+
+/* Is a member of the group from here until a signal of `set` comes. */
+static int be_member(const struct regfast_register_options *options, const sigset_t *set)
+{
+    char error[REGFAST_ERROR_SIZE];
+    struct regfast_registration *registration;
+    int signal_number;
+    int code = regfast_register(options, &registration, error, sizeof(error));
+    if (code < 0) {
+        fprintf(stderr, "service: %s\n", error);
+        return code;
+    }
+    printf("%s of %s serves on %s\n", options->id, options->group,
+           regfast_registration_addr(registration));
+    fflush(stdout);
+    sigwait(set, &signal_number);
+    code = regfast_drain(registration, DRAIN_MS, LEAVE_TIMEOUT_MS);
+    if (code < 0) {
+        fprintf(stderr, "service: leaving: %s\n", regfast_strerror(code));
+    }
+    regfast_registration_free(registration);
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -119,21 +145,26 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: service GROUP ID HOST:PORT REGISTRIES [BIND]\n");
         return 2;
     }
-    /* Before the registration, whose thread is to inherit this. */
+    /* Before there are threads, which inherit it. */
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    int signals = signalfd(-1, &set, SFD_CLOEXEC);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
 
     char addr[REGFAST_NAME_SIZE];
-    int listener = listen_on(argv[3], addr, sizeof(addr));
-    if (signals < 0 || listener < 0) {
+    struct service service;
+    pthread_t thread;
+    service.listener = listen_on(argv[3], addr, sizeof(addr));
+    if (service.listener < 0) {
         return 1;
     }
-    char error[REGFAST_ERROR_SIZE];
-    struct regfast_registration *registration;
+    snprintf(service.body, sizeof(service.body), "%s of %s\n", argv[2], argv[1]);
+    int code = pthread_create(&thread, NULL, serve, &service);
+    if (code != 0) {
+        fprintf(stderr, "service: cannot start a thread: %s\n", strerror(code));
+        return 1;
+    }
     const struct regfast_register_options options = {
         .size = sizeof(options),
         .group = argv[1],
@@ -142,23 +173,9 @@ int main(int argc, char **argv)
         .registries = argv[4],
         .bind = argc == 6 ? argv[5] : NULL,
     };
-    if (regfast_register(&options, &registration, error, sizeof(error)) < 0) {
-        fprintf(stderr, "service: %s\n", error);
-        return 1;
-    }
-    printf("%s of %s serves on %s\n", argv[2], argv[1], regfast_registration_addr(registration));
-    fflush(stdout);
-
-    char body[2 * REGFAST_NAME_SIZE];
-    snprintf(body, sizeof(body), "%s of %s\n", argv[2], argv[1]);
-    serve(listener, signals, body);
-
-    int code = regfast_leave(registration, LEAVE_TIMEOUT_MS);
-    if (code < 0) {
-        fprintf(stderr, "service: leaving: %s\n", regfast_strerror(code));
-    }
-    regfast_registration_free(registration);
-    close(listener);
-    close(signals);
+    code = be_member(&options, &set);
+    shutdown(service.listener, SHUT_RD); /* ends the thread's wait */
+    pthread_join(thread, NULL);
+    close(service.listener);
     return code < 0;
 }

@@ -23,6 +23,7 @@ class MemberState(enum.IntEnum):
     FAILED = 3
     HELD = 4
     PROTECTED = 5
+    DRAINING = 6
     UNKNOWN = -1  # of a newer library
 
     @classmethod
