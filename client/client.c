@@ -169,6 +169,9 @@ static int client_init(struct regfast_client *client, const char *registries,
         code = rf_registries_init(&client->registries, registries, options->in_order == 1,
                                   make_seed(client), err);
     }
+    if (code == 0 && options->background == 1) {
+        code = rf_background_start(client, &client->background, err);
+    }
     return code;
 }
 
@@ -212,11 +215,22 @@ int regfast_open(const char *registries, const struct regfast_options *options,
 
 void regfast_close(struct regfast_client *client)
 {
-    if (client != NULL) {
-        rf_link_fini(&client->link);
-        rf_session_fini(&client->session);
-        free(client);
+    if (client == NULL) {
+        return;
     }
+    if (client->background != NULL) {
+        if (client->process != getpid()) {
+            /* The thread was anywhere when the process was copied: nothing but the numbers of
+             * descriptors is sure to be whole. */
+            rf_link_drop(&client->link);
+            return;
+        }
+        rf_background_stop(client->background);
+    }
+    rf_client_drop_submissions(client);
+    rf_link_fini(&client->link);
+    rf_session_fini(&client->session);
+    free(client);
 }
 
 const char *regfast_server(const struct regfast_client *client)
@@ -237,13 +251,28 @@ static int go_on_in_child(struct regfast_client *client, struct rf_error *err)
     return code;
 }
 
-int rf_client_enter(struct regfast_client *client, uint64_t *ret_deadline_ns, struct rf_error *err)
+uint64_t rf_client_deadline_ns(const struct regfast_client *client)
 {
-    *ret_deadline_ns = rf_client_now_ns() + client->call_timeout_ns;
-    return client->process == getpid() ? 0 : go_on_in_child(client, err);
+    return rf_client_now_ns() + client->call_timeout_ns;
+}
+
+int rf_client_enter(struct regfast_client *client, uint64_t deadline_ns, struct rf_error *err)
+{
+    if (client->process != getpid()) {
+        return client->background == NULL
+                   ? go_on_in_child(client, err)
+                   : rf_error_set(err, -EINVAL,
+                                  "a client with a thread is of the process that opened it");
+    }
+    if (client->background != NULL && rf_background_enter(client->background, deadline_ns) < 0) {
+        return rf_error_set(err, -ETIMEDOUT, "other threads used the client all the time");
+    }
+    return 0;
 }
 
 void rf_client_leave(struct regfast_client *client)
 {
-    (void)client;
+    if (client->background != NULL) {
+        rf_background_leave(client->background);
+    }
 }

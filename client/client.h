@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "client/background.h"
 #include "client/link.h"
 #include "client/regfast.h"
 #include "client/registries.h"
@@ -52,6 +53,13 @@ struct rf_calls {
     size_t count;
 };
 
+/* What was submitted and has not been taken (submit.c). */
+struct rf_submissions {
+    size_t count;
+    size_t size;           /* of their requests */
+    struct rf_call *taken; /* the last one that was: its text is still the caller's */
+};
+
 struct regfast_client {
     pid_t process; /* that opened it, or drove it last */
     uint64_t call_timeout_ns;
@@ -65,11 +73,16 @@ struct regfast_client {
     struct rf_calls calls;        /* under way, in the order in which they came */
     uint64_t calls_turn_ns;       /* no turn of them ends before */
     struct rf_calls done;         /* submitted ones that can be taken */
+    struct rf_submissions submissions;
+    struct rf_background *background;      /* NULL: none */
+    bool is_changed;                       /* something that is watched, since others were told */
     char server[RF_REGISTRY_TEXT_SIZE];    /* of the last answer */
     uint8_t out[RF_WIRE_REQUEST_SIZE_MAX]; /* the request of a call that waits */
 };
 
 /* ---- driving (drive.c) ---- */
+
+void rf_calls_remove(struct rf_calls *calls, struct rf_call *call);
 
 /* Does what can be done now: ends what is too late, connects, sends. */
 void rf_client_turn(struct regfast_client *client);
@@ -82,6 +95,12 @@ void rf_client_receive(struct regfast_client *client);
 
 /* When rf_client_turn has something to do though nothing comes: 0 now, UINT64_MAX never. */
 uint64_t rf_client_next_ns(const struct regfast_client *client);
+
+/* All of these, without waiting. */
+void rf_client_process(struct regfast_client *client);
+
+/* A deadline as poll takes it. */
+int rf_client_timeout_ms(uint64_t deadline_ns);
 
 /* Sends a call, now or once there is a connection. The caller has set frame, take, deadline_ns and
  * is_submitted, the rest is 0. */
@@ -97,15 +116,22 @@ void rf_client_forget(struct regfast_client *client);
 /* Takes over a socket that is connected to the next registry. Errors: as rf_link_adopt. */
 RF_NODISCARD int rf_client_adopt(struct regfast_client *client, int fd, struct rf_error *err);
 
+/* ---- submitted calls (submit.c) ---- */
+
+/* Forgets them all, done or not. */
+void rf_client_drop_submissions(struct regfast_client *client);
+
 /* ---- for all calls (client.c) ---- */
 
+/* When a call that begins now must have ended. */
+uint64_t rf_client_deadline_ns(const struct regfast_client *client);
+
 /*
- * Begins a call: the client is the caller's until rf_client_leave. *ret_deadline_ns is when the
- * call must have ended.
- * Errors: -ETIMEDOUT other threads' calls took all the time; in a child of the process that opened
- *         it, -EINVAL it has a thread, and those of rf_link_after_fork.
+ * The client is the caller's until rf_client_leave.
+ * Errors: -ETIMEDOUT other threads had it all the time; in a child of the process that opened it,
+ *         -EINVAL it has a thread, and those of rf_link_after_fork.
  */
-RF_NODISCARD int rf_client_enter(struct regfast_client *client, uint64_t *ret_deadline_ns,
+RF_NODISCARD int rf_client_enter(struct regfast_client *client, uint64_t deadline_ns,
                                  struct rf_error *err);
 void rf_client_leave(struct regfast_client *client);
 

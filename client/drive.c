@@ -35,7 +35,7 @@ static void calls_append(struct rf_calls *calls, struct rf_call *call)
     calls->count++;
 }
 
-static void calls_remove(struct rf_calls *calls, struct rf_call *call)
+void rf_calls_remove(struct rf_calls *calls, struct rf_call *call)
 {
     if (call->previous != NULL) {
         call->previous->next = call->next;
@@ -80,7 +80,7 @@ static void name_group(const struct rf_call *call, struct rf_error *err)
 static void finish(struct regfast_client *client, struct rf_call *call, int code,
                    const struct rf_error *err)
 {
-    calls_remove(&client->calls, call);
+    rf_calls_remove(&client->calls, call);
     call->code = code;
     if (code < 0) {
         call->err = *err;
@@ -426,6 +426,14 @@ void rf_client_turn(struct regfast_client *client)
     flush(client);
 }
 
+void rf_client_process(struct regfast_client *client)
+{
+    rf_client_turn(client);
+    rf_link_wait(&client->link, 0);
+    rf_client_receive(client);
+    rf_client_turn(client);
+}
+
 uint64_t rf_client_next_ns(const struct regfast_client *client)
 {
     size_t size;
@@ -448,7 +456,7 @@ uint64_t rf_client_next_ns(const struct regfast_client *client)
 }
 
 /* As poll takes it. Rounded up: not to spin through the last millisecond. */
-static int timeout_ms_until(uint64_t deadline_ns)
+int rf_client_timeout_ms(uint64_t deadline_ns)
 {
     if (deadline_ns == UINT64_MAX) {
         return -1;
@@ -464,7 +472,7 @@ static int timeout_ms_until(uint64_t deadline_ns)
 void rf_client_wait(struct regfast_client *client, uint64_t until_ns)
 {
     uint64_t next_ns = rf_client_next_ns(client);
-    rf_link_wait(&client->link, timeout_ms_until(next_ns < until_ns ? next_ns : until_ns));
+    rf_link_wait(&client->link, rf_client_timeout_ms(next_ns < until_ns ? next_ns : until_ns));
 }
 
 void rf_client_start(struct regfast_client *client, struct rf_call *call)

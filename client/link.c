@@ -72,6 +72,15 @@ void rf_link_fini(struct rf_link *link)
     }
 }
 
+void rf_link_drop(const struct rf_link *link)
+{
+    if (link->fd >= 0) {
+        (void)close(link->fd); /* the parent has it still */
+    }
+    (void)close(link->epoll_fd); /* as above */
+    (void)close(link->event_fd); /* as above */
+}
+
 int rf_link_after_fork(struct rf_link *link, struct rf_error *err)
 {
     int epoll_fd;

@@ -137,8 +137,8 @@ static int read_once(struct regfast_client *client, const struct kind *kind, con
 static int read_pages(struct regfast_client *client, const struct kind *kind, const char *group,
                       struct pages *pages, struct rf_error *err)
 {
-    uint64_t deadline_ns;
-    int code = rf_client_enter(client, &deadline_ns, err);
+    const uint64_t deadline_ns = rf_client_deadline_ns(client);
+    int code = rf_client_enter(client, deadline_ns, err);
     if (code < 0) {
         return code;
     }
@@ -391,8 +391,10 @@ static int take_info(struct rf_call *call, const uint8_t *payload, size_t size,
 static int info(struct regfast_client *client, struct regfast_info_list **ret_list,
                 struct rf_error *err)
 {
-    struct info_call info = {.call = {.frame = client->out, .take = take_info}};
-    int code = rf_client_enter(client, &info.call.deadline_ns, err);
+    struct info_call info = {.call = {.frame = client->out,
+                                      .take = take_info,
+                                      .deadline_ns = rf_client_deadline_ns(client)}};
+    int code = rf_client_enter(client, info.call.deadline_ns, err);
     if (code < 0) {
         return code;
     }

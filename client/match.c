@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/match.h"
 
 static struct rf_wire_bytes bytes_of(const char *text)
 {
@@ -29,18 +29,12 @@ static void copy_owner(struct regfast_owner *owner, uint64_t version,
 
 /* ---- one key ---- */
 
-struct match_call {
-    struct rf_call call;
-    struct regfast_owner *owner;
-};
-
-static int take_match(struct rf_call *call, const uint8_t *payload, size_t size,
-                      struct rf_error *err)
+int rf_match_take(struct rf_call *call, const uint8_t *payload, size_t size, struct rf_error *err)
 {
     struct rf_wire_match_reply reply;
     int code = rf_wire_match_reply_decode(payload, size, &reply, err);
     if (code == 0) {
-        copy_owner(((struct match_call *)call)->owner, reply.version, &reply.owner);
+        copy_owner(((struct rf_match_call *)call)->owner, reply.version, &reply.owner);
     }
     return code;
 }
@@ -48,9 +42,11 @@ static int take_match(struct rf_call *call, const uint8_t *payload, size_t size,
 static int match(struct regfast_client *client, const char *group, struct rf_wire_bytes key,
                  struct regfast_owner *ret_owner, struct rf_error *err)
 {
-    struct match_call match = {.call = {.frame = client->out, .take = take_match},
-                               .owner = ret_owner};
-    int code = rf_client_enter(client, &match.call.deadline_ns, err);
+    struct rf_match_call match = {.call = {.frame = client->out,
+                                           .take = rf_match_take,
+                                           .deadline_ns = rf_client_deadline_ns(client)},
+                                  .owner = ret_owner};
+    int code = rf_client_enter(client, match.call.deadline_ns, err);
     if (code < 0) {
         return code;
     }
@@ -81,17 +77,9 @@ int regfast_match(struct regfast_client *client, const char *group, const void *
 
 /* ---- lists of owners ---- */
 
-struct owners_call {
-    struct rf_call call;
-    struct regfast_owner *owners;
-    size_t count_min, count_max; /* that a right answer has */
-};
-
-/* Returns how many there are. */
-static int take_owners(struct rf_call *call, const uint8_t *payload, size_t size,
-                       struct rf_error *err)
+int rf_owners_take(struct rf_call *call, const uint8_t *payload, size_t size, struct rf_error *err)
 {
-    const struct owners_call *owners = (struct owners_call *)call;
+    const struct rf_owners_call *owners = (struct rf_owners_call *)call;
     struct rf_wire_owners_reply reply;
     struct rf_wire_owner owner;
     int code = rf_wire_owners_reply_decode(payload, size, &reply, err);
@@ -108,9 +96,8 @@ static int take_owners(struct rf_call *call, const uint8_t *payload, size_t size
     return reply.count;
 }
 
-/* How many of the keys fit one request, and these as the encoder wants them. */
-static size_t take_keys(const struct regfast_key *keys, size_t keys_count, size_t group_size,
-                        struct rf_wire_bytes *ret_keys)
+size_t rf_match_take_keys(const struct regfast_key *keys, size_t keys_count, size_t group_size,
+                          struct rf_wire_bytes *ret_keys)
 {
     size_t size = RF_WIRE_HEADER_SIZE + 1 + group_size + 2;
     size_t count = 0;
@@ -123,7 +110,7 @@ static size_t take_keys(const struct regfast_key *keys, size_t keys_count, size_
     return count;
 }
 
-static int check_keys(const struct regfast_key *keys, size_t keys_count, struct rf_error *err)
+int rf_match_check_keys(const struct regfast_key *keys, size_t keys_count, struct rf_error *err)
 {
     if (keys == NULL && keys_count > 0) {
         return rf_error_set(err, -EINVAL, "the keys are NULL, their count is %zu", keys_count);
@@ -141,16 +128,16 @@ static int match_many(struct regfast_client *client, const char *group,
                       const struct regfast_key *keys, size_t keys_count,
                       struct regfast_owner *ret_owners, struct rf_error *err)
 {
-    uint64_t deadline_ns;
-    int code = rf_client_enter(client, &deadline_ns, err);
+    const uint64_t deadline_ns = rf_client_deadline_ns(client);
+    int code = rf_client_enter(client, deadline_ns, err);
     if (code < 0) {
         return code;
     }
     for (size_t done = 0; code >= 0 && done < keys_count;) {
         struct rf_wire_bytes batch[RF_WIRE_KEYS_MAX];
-        size_t count = take_keys(keys + done, keys_count - done, strlen(group), batch);
-        struct owners_call owners = {
-            .call = {.frame = client->out, .take = take_owners, .deadline_ns = deadline_ns},
+        size_t count = rf_match_take_keys(keys + done, keys_count - done, strlen(group), batch);
+        struct rf_owners_call owners = {
+            .call = {.frame = client->out, .take = rf_owners_take, .deadline_ns = deadline_ns},
             .owners = ret_owners + done,
             .count_min = count,
             .count_max = count,
@@ -174,7 +161,7 @@ int regfast_match_many(struct regfast_client *client, const char *group,
         code = rf_client_check_group(group, &err);
     }
     if (code == 0) {
-        code = check_keys(keys, keys_count, &err);
+        code = rf_match_check_keys(keys, keys_count, &err);
     }
     if (code == 0) {
         code = match_many(client, group, keys, keys_count, ret_owners, &err);
@@ -185,11 +172,13 @@ int regfast_match_many(struct regfast_client *client, const char *group,
 static int owners(struct regfast_client *client, const char *group, struct rf_wire_bytes key,
                   size_t count, struct regfast_owner *ret_owners, struct rf_error *err)
 {
-    struct owners_call owners = {.call = {.frame = client->out, .take = take_owners},
-                                 .owners = ret_owners,
-                                 .count_min = 1,
-                                 .count_max = count};
-    int code = rf_client_enter(client, &owners.call.deadline_ns, err);
+    struct rf_owners_call owners = {.call = {.frame = client->out,
+                                             .take = rf_owners_take,
+                                             .deadline_ns = rf_client_deadline_ns(client)},
+                                    .owners = ret_owners,
+                                    .count_min = 1,
+                                    .count_max = count};
+    int code = rf_client_enter(client, owners.call.deadline_ns, err);
     if (code < 0) {
         return code;
     }
@@ -243,8 +232,10 @@ static int take_ping(struct rf_call *call, const uint8_t *payload, size_t size,
 
 static int ping(struct regfast_client *client, uint64_t *ret_time_ns, struct rf_error *err)
 {
-    struct ping_call ping = {.call = {.frame = client->out, .take = take_ping}};
-    int code = rf_client_enter(client, &ping.call.deadline_ns, err);
+    struct ping_call ping = {.call = {.frame = client->out,
+                                      .take = take_ping,
+                                      .deadline_ns = rf_client_deadline_ns(client)}};
+    int code = rf_client_enter(client, ping.call.deadline_ns, err);
     if (code < 0) {
         return code;
     }

@@ -150,6 +150,73 @@ REGFAST_API int regfast_owners(struct regfast_client *client, const char *group,
                                size_t key_size, size_t count, struct regfast_owner *ret_owners,
                                char *errbuf, size_t errbuf_size);
 
+/*
+ * ---- regfast_fd: a client in an event loop, and many requests under way ----
+ *
+ * Without a thread and without waiting: poll regfast_fd for input, for at most regfast_timeout_ms,
+ * then call regfast_process, and take what is done by regfast_next. Calls that wait may be made in
+ * between.
+ */
+
+/* The descriptor to poll for input: an epoll set, the same for the client's life. In a child
+ * process it is the parent's until regfast_process has been called there.
+ * Errors: -EINVAL the client is NULL. */
+REGFAST_API int regfast_fd(const struct regfast_client *client);
+
+/* How long to poll at most, in milliseconds, as poll takes it: -1 for ever, 0 not at all.
+ * Errors: none; for NULL it is -1. */
+REGFAST_API int regfast_timeout_ms(struct regfast_client *client);
+
+/*
+ * Does what can be done now, and never waits: connects, sends, receives, goes elsewhere, keeps
+ * what is watched current. That a registry fails is no error of this call.
+ * Returns how many requests are done and can be taken by regfast_next.
+ */
+REGFAST_API int regfast_process(struct regfast_client *client, char *errbuf, size_t errbuf_size);
+
+enum {
+    REGFAST_SUBMITTED_MAX = 4096, /* requests under way or done and not taken; with all their keys
+                                     and group names they have 16 MiB at most */
+};
+
+/*
+ * As regfast_match, but returns before the answer is there, which regfast_next tells with `user`.
+ * Requests are sent by the next regfast_process, are answered within the client's call time-out,
+ * and go elsewhere once as calls do.
+ *
+ * Ownership: group and key are copied; *owner is written to until regfast_next has told.
+ * Errors:    -EAGAIN too many are under way: take some first; -EINVAL an argument; -ENOMEM.
+ */
+REGFAST_API int regfast_submit_match(struct regfast_client *client, const char *group,
+                                     const void *key, size_t key_size, struct regfast_owner *owner,
+                                     void *user, char *errbuf, size_t errbuf_size);
+
+/*
+ * As regfast_match_many, of as many keys as fit one request: 1 to 1024, and with the group's name
+ * and 2 bytes for each some less than 64 KiB.
+ *
+ * Ownership: as for regfast_submit_match; there are `keys_count` owners.
+ * Errors:    as for regfast_submit_match; REGFAST_ELIMIT the keys do not fit one request.
+ */
+REGFAST_API int regfast_submit_match_many(struct regfast_client *client, const char *group,
+                                          const struct regfast_key *keys, size_t keys_count,
+                                          struct regfast_owner *owners, void *user, char *errbuf,
+                                          size_t errbuf_size);
+
+/* A request that is done. */
+struct regfast_completion {
+    void *user;        /* as it was submitted */
+    int code;          /* 0, or a negative code: what the call that waits would have returned */
+    const char *error; /* text of a negative code, "" if it is 0; the client's until the next
+                          regfast_next or regfast_close */
+};
+
+/* Takes a request that is done, in the order in which they were.
+ * Returns 1, or 0: none is done.
+ * Errors: -EINVAL an argument is NULL. */
+REGFAST_API int regfast_next(struct regfast_client *client,
+                             struct regfast_completion *ret_completion);
+
 /* ---- regfast_members: who is in a group ---- */
 
 enum regfast_member_state {
