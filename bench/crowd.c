@@ -39,6 +39,7 @@ struct rf_bench_crowd {
     uint32_t replicas;
     char group[RF_NAME_SIZE_MAX + 1];
     _Atomic(uint64_t) churn_ns;
+    _Atomic(uint64_t) changed_ns;
     _Atomic(bool) is_stopping;
     uint32_t churn_next; /* who leaves next */
     bool is_one_away;    /* the one before has left, and joins first */
@@ -197,6 +198,7 @@ static void change(struct rf_bench_crowd *crowd)
 {
     struct crowd_member *member = &crowd->members[crowd->churn_next];
     struct rf_slice name = rf_slice_text(member->id);
+    atomic_store(&crowd->changed_ns, rf_bench_now_ns());
     if (!crowd->is_one_away) {
         const struct rf_message dead = {
             .type = RF_MESSAGE_DEAD,
@@ -384,6 +386,11 @@ void rf_bench_crowd_churn(struct rf_bench_crowd *crowd, uint64_t churn_ns)
 {
     atomic_store(&crowd->churn_ns, churn_ns);
     wake(crowd);
+}
+
+uint64_t rf_bench_crowd_changed_ns(const struct rf_bench_crowd *crowd)
+{
+    return atomic_load(&crowd->changed_ns);
 }
 
 void rf_bench_crowd_free(struct rf_bench_crowd *crowd)

@@ -40,6 +40,9 @@ RF_NODISCARD int rf_bench_crowd_new(const struct rf_bench_crowd_config *config,
 /* From now on so often one leaves or joins; 0: never, and whoever is away comes back. */
 void rf_bench_crowd_churn(struct rf_bench_crowd *crowd, uint64_t churn_ns);
 
+/* When the last change was sent, by rf_bench_now_ns; 0: there was none. Threads: any. */
+uint64_t rf_bench_crowd_changed_ns(const struct rf_bench_crowd *crowd);
+
 /* The members vanish; a registry that goes on finds them failed. NULL is allowed. */
 void rf_bench_crowd_free(struct rf_bench_crowd *crowd);
 

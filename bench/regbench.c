@@ -58,9 +58,8 @@ static const struct command {
      rf_bench_command_compare, COMPARE},
     {"disturb",
      "A registry in quiet rounds and in disturbed ones, in turn: beside idle connections, ones "
-     "that "
-     "never read, ones that send a byte a second, or while members come and go. Starts it on free "
-     "ports of 127.0.0.1, and ends it.",
+     "that never read, ones that send a byte a second, ones that watch the group, or while members "
+     "come and go. Starts it on free ports of 127.0.0.1, and ends it.",
      rf_bench_command_disturb, DISTURB},
     {"members",
      "Makes a group of many members known to a registry and answers its probes for all of them, "
@@ -159,6 +158,11 @@ static const struct rf_option table[] = {
     {"deaf", "N", "Connections that ask for as much as is taken from them, and read nothing.",
      RF_OPTION_NUMBER, .max = RF_BENCH_STRANGERS_MAX, .scope = DISTURB, .default_value = "0",
      .number = &values.deaf},
+    {"watchers", "N",
+     "Connections that watch the group; with -churn, how long each change takes until the last of "
+     "them has it.",
+     RF_OPTION_NUMBER, .max = RF_BENCH_STRANGERS_MAX, .scope = DISTURB, .default_value = "0",
+     .number = &values.watchers},
     {"trickle", "N", "Connections that send one byte of a request a second.", RF_OPTION_NUMBER,
      .max = RF_BENCH_STRANGERS_MAX, .scope = DISTURB, .default_value = "0",
      .number = &values.trickle},

@@ -26,7 +26,7 @@ struct rf_bench_options {
     const char *server, *listen, *group, *distribution, *io, *cpu, *server_cpu, *grid, *registry,
         *registry_arguments, *gossip, *plot, *protocol;
     uint64_t connections, depth, threads, keys, match_many, rate, seed, rounds, members, replicas,
-        request_size, churn_ms, idle, deaf, trickle;
+        request_size, churn_ms, idle, deaf, trickle, watchers;
     uint64_t warmup_ns, duration_ns;
     double zipf_exponent; /* 0: uniform */
     bool busy_poll, check, peers, json, csv, help, version;

@@ -34,6 +34,7 @@ struct disturbance {
     struct bench_result rounds[SCENES_COUNT][ROUNDS_MAX];
     size_t rounds_count[SCENES_COUNT];
     uint64_t closed_count; /* strangers that the server closed */
+    struct rf_bench_told told;
     struct rf_error first_error;
 };
 
@@ -46,6 +47,7 @@ static int describe(struct disturbance *disturbance, struct rf_error *err)
     } kinds[] = {{options->idle, "idle"},
                  {options->deaf, "deaf"},
                  {options->trickle, "trickling"},
+                 {options->watchers, "watching"},
                  {options->churn_ms, "ms churn"}};
     size_t used = 0;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -55,9 +57,10 @@ static int describe(struct disturbance *disturbance, struct rf_error *err)
                                      kinds[i].unit);
         }
     }
-    return used > 0 ? 0
-                    : rf_error_set(err, -EINVAL,
-                                   "no disturbance: one of -idle, -deaf, -trickle, -churn");
+    return used > 0
+               ? 0
+               : rf_error_set(err, -EINVAL,
+                              "no disturbance: one of -idle, -deaf, -trickle, -watchers, -churn");
 }
 
 static void settle(void)
@@ -87,6 +90,27 @@ static int start(struct disturbance *disturbance, const char *program, struct rf
     return rf_bench_peer_start_registry(&disturbance->target, &registry, &disturbance->crowd, err);
 }
 
+/* What only the server knows. */
+static int read_pages(struct disturbance *disturbance, struct bench_usage *usage,
+                      struct rf_error *err)
+{
+    char text[REGFAST_ERROR_SIZE];
+    struct regfast_info_list *info;
+    int code = regfast_info(disturbance->target.client, &info, text, sizeof(text));
+    if (code < 0) {
+        return rf_error_set(err, code, "%s", text);
+    }
+    for (size_t i = 0; i < info->count; i++) {
+        if (strcmp(info->entries[i].name, "watch_pages") == 0) {
+            usage->pages_count = info->entries[i].number;
+        } else if (strcmp(info->entries[i].name, "watch_bytes") == 0) {
+            usage->pages_size = info->entries[i].number;
+        }
+    }
+    regfast_info_list_free(info);
+    return 0;
+}
+
 /* Usage until now, with the group's version as the count of its changes. */
 static int read_usage(struct disturbance *disturbance, struct bench_usage *ret_usage,
                       struct rf_error *err)
@@ -107,7 +131,7 @@ static int read_usage(struct disturbance *disturbance, struct bench_usage *ret_u
         }
     }
     regfast_group_list_free(groups);
-    return 0;
+    return read_pages(disturbance, ret_usage, err);
 }
 
 /* While members come and go only answers of the version of before are compared: to make each new
@@ -157,6 +181,8 @@ static int measure_disturbed(struct disturbance *disturbance, struct rf_error *e
         .idle = (uint32_t)options->idle,
         .deaf = (uint32_t)options->deaf,
         .trickle = (uint32_t)options->trickle,
+        .told = options->watchers > 0 ? &disturbance->told : NULL,
+        .crowd = disturbance->crowd,
     };
     struct rf_bench_strangers *strangers;
     int code = rf_bench_strangers_new(&config, &strangers, err);
@@ -164,8 +190,10 @@ static int measure_disturbed(struct disturbance *disturbance, struct rf_error *e
         return code;
     }
     settle();
+    rf_bench_told_count(&disturbance->told, true);
     rf_bench_crowd_churn(disturbance->crowd, options->churn_ms * 1000000);
     code = measure(disturbance, DISTURBED, err);
+    rf_bench_told_count(&disturbance->told, false);
     rf_bench_crowd_churn(disturbance->crowd, 0);
     disturbance->closed_count += rf_bench_strangers_closed(strangers);
     rf_bench_strangers_free(strangers);
@@ -175,7 +203,11 @@ static int measure_disturbed(struct disturbance *disturbance, struct rf_error *e
 
 static int run(struct disturbance *disturbance, const char *program, struct rf_error *err)
 {
-    int code = start(disturbance, program, err);
+    int code =
+        rf_bench_told_init(&disturbance->told, (uint32_t)disturbance->options->watchers, err);
+    if (code == 0) {
+        code = start(disturbance, program, err);
+    }
     if (code == 0) {
         settle();
     }
@@ -196,6 +228,7 @@ static int print(struct rf_bench_context *context, struct disturbance *disturban
             rf_bench_rounds_median(disturbance->rounds[scene], disturbance->rounds_count[scene]);
         disturbance->rounds_count[scene] = 0;
     }
+    results[DISTURBED].told = rf_bench_told_result(&disturbance->told);
     int code = rf_bench_print(context, results, SCENES_COUNT, &disturbance->first_error);
     for (int scene = QUIET; scene < SCENES_COUNT; scene++) {
         rf_bench_result_fini(&results[scene]);
@@ -203,6 +236,10 @@ static int print(struct rf_bench_context *context, struct disturbance *disturban
     if (disturbance->closed_count > 0) {
         (void)fprintf(stderr, "regbench: the server closed %llu of the connections that disturb\n",
                       (unsigned long long)disturbance->closed_count);
+    }
+    if (disturbance->told.errors > 0) {
+        (void)fprintf(stderr, "regbench: watchers were sent %llu replies that are no update\n",
+                      (unsigned long long)disturbance->told.errors);
     }
     return code;
 }
@@ -235,6 +272,7 @@ int rf_bench_command_disturb(struct rf_bench_context *context)
     }
     rf_bench_target_fini(&disturbance->target);
     rf_bench_crowd_free(disturbance->crowd);
+    rf_bench_told_fini(&disturbance->told);
     free(disturbance);
     return code;
 }

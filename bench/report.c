@@ -372,6 +372,58 @@ static int print_usage(const struct rf_bench_report *report, FILE *out)
     return 0;
 }
 
+/* ---- how soon watchers were told ---- */
+
+static void put_ms(char *cell, uint64_t ns)
+{
+    (void)snprintf(cell, CELL_SIZE, "%.1f", (double)ns / 1e6);
+}
+
+static void add_told(struct table *table, const struct bench_result *result)
+{
+    const struct bench_told *told = &result->told;
+    const size_t row = table->rows++;
+    size_t c = 0;
+    put_name(table_cell(table, row, c++), result->engine);
+    put_grouped(table_cell(table, row, c++), told->watchers_count);
+    put_grouped(table_cell(table, row, c++), (double)told->changes_count);
+    put_grouped(table_cell(table, row, c++), (double)told->merged_count);
+    put_ms(table_cell(table, row, c++), told->p50_ns);
+    put_ms(table_cell(table, row, c++), told->p99_ns);
+    put_ms(table_cell(table, row, c++), told->max_ns);
+    put_grouped(table_cell(table, row, c++), (double)result->usage.pages_count);
+    put_grouped(table_cell(table, row, c++), (double)result->usage.pages_size);
+}
+
+static int print_told(const struct rf_bench_report *report, FILE *out)
+{
+    static const char *const headings[] = {
+        "engine", "watchers", "told to all", "merged", "p50 ms",
+        "p99 ms", "max ms",   "pages",       "bytes",
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < report->results_count; i++) {
+        count += report->results[i].told.watchers_count > 0;
+    }
+    if (count == 0) {
+        return 0;
+    }
+    struct table table;
+    const int code = table_init(&table, count, headings, sizeof(headings) / sizeof(headings[0]), 1);
+    if (code < 0) {
+        return code;
+    }
+    for (size_t i = 0; i < report->results_count; i++) {
+        if (report->results[i].told.watchers_count > 0) {
+            add_told(&table, &report->results[i]);
+        }
+    }
+    (void)fputc('\n', out);
+    table_print(&table, out);
+    table_fini(&table);
+    return 0;
+}
+
 /* ---- output ---- */
 
 static int finish(FILE *out, int code, struct rf_error *err)
@@ -398,6 +450,9 @@ int rf_bench_report_table(const struct rf_bench_report *report, FILE *out, struc
     }
     if (code == 0) {
         code = print_usage(report, out);
+    }
+    if (code == 0) {
+        code = print_told(report, out);
     }
     return finish(out, code, err);
 }
@@ -485,13 +540,30 @@ static json_t *usage_json(const struct bench_usage *usage)
         "publisher_us_per_change", positive_or_null(change_us(usage)));
 }
 
+static json_t *told_json(const struct bench_result *result)
+{
+    const struct bench_told *told = &result->told;
+    const bool is_known = told->watchers_count > 0;
+    const bool was_told = told->changes_count > 0;
+    return json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "watchers", (int)told->watchers_count,
+        "told_to_all", is_known ? json_integer((json_int_t)told->changes_count) : json_null(),
+        "merged", is_known ? json_integer((json_int_t)told->merged_count) : json_null(),
+        "told_p50_us", was_told ? us(told->p50_ns) : json_null(), "told_p99_us",
+        was_told ? us(told->p99_ns) : json_null(), "told_max_us",
+        was_told ? us(told->max_ns) : json_null(), "watch_pages",
+        is_known ? json_integer((json_int_t)result->usage.pages_count) : json_null(), "watch_bytes",
+        is_known ? json_integer((json_int_t)result->usage.pages_size) : json_null());
+}
+
 /* NULL: out of memory. */
 static json_t *result_json(const struct bench_result *result)
 {
     json_t *object = json_object();
     if (add_all(object, load_json(result)) != 0 || add_all(object, counts_json(result)) != 0 ||
         add_all(object, latencies_json(result->latencies)) != 0 ||
-        add_all(object, usage_json(&result->usage)) != 0) {
+        add_all(object, usage_json(&result->usage)) != 0 ||
+        add_all(object, told_json(result)) != 0) {
         json_decref(object);
         return NULL;
     }

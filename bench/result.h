@@ -20,6 +20,16 @@ struct bench_usage {
     uint64_t publisher_ns;   /* of the one that makes new rings */
     uint64_t switches_count; /* times that a thread went to sleep */
     uint64_t changes_count;  /* versions of the group */
+    uint64_t pages_count;    /* of updates for watchers, in the round */
+    uint64_t pages_size;     /* their bytes */
+};
+
+/* How long watchers waited to hear of changes, in all rounds. */
+struct bench_told {
+    uint32_t watchers_count;         /* 0: nobody watched */
+    uint64_t changes_count;          /* told to all of them */
+    uint64_t merged_count;           /* not told to all before the next one was */
+    uint64_t p50_ns, p99_ns, max_ns; /* from the change to the last watcher that had it */
 };
 
 /*
@@ -51,6 +61,7 @@ struct bench_result {
 
     const char *disturbance; /* beside the load, as "10000 idle"; NULL: nothing; borrowed */
     struct bench_usage usage;
+    struct bench_told told;
 
     /* Nanoseconds from the send of a request, in an open loop from when it should have been sent,
      * to its reply. Owned by whoever made the result; never NULL. */

@@ -34,7 +34,7 @@ enum {
     FIRST_HOST = 2, /* 127.0.0.2: those that are measured have .1 */
 };
 
-enum kind { KIND_IDLE, KIND_DEAF, KIND_TRICKLE };
+enum kind { KIND_IDLE, KIND_DEAF, KIND_WATCH, KIND_TRICKLE };
 
 struct stranger {
     int fd;
@@ -45,8 +45,13 @@ struct stranger {
 struct rf_bench_strangers {
     struct stranger *all;
     uint32_t count;
+    uint32_t watch_first;   /* those from there on watch */
     uint32_t trickle_first; /* those from there on trickle */
     struct rf_address server;
+    struct rf_bench_told *told;
+    const struct rf_bench_crowd *crowd;
+    uint8_t watch[RF_WIRE_PREFACE_SIZE + REQUEST_SIZE_MAX]; /* what a watcher says */
+    size_t watch_size;
     uint8_t asked[ASKED_SIZE]; /* whole requests */
     size_t asked_size;
     int epoll_fd;
@@ -94,7 +99,13 @@ static int open_stranger(struct rf_bench_strangers *strangers, uint32_t index)
     if (code == 0 && connect(fd, (const struct sockaddr *)&sockaddr, size) < 0) {
         code = -errno;
     }
-    if (code == 0 && send(fd, rf_wire_preface, RF_WIRE_PREFACE_SIZE, MSG_NOSIGNAL) < 0) {
+    bool watches = stranger->kind == KIND_WATCH;
+    if (watches) {
+        rf_bench_told_restart(strangers->told, index - strangers->watch_first);
+    }
+    if (code == 0 &&
+        send(fd, strangers->watch, watches ? strangers->watch_size : (size_t)RF_WIRE_PREFACE_SIZE,
+             MSG_NOSIGNAL) < 0) {
         code = -errno;
     }
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.u32 = index};
@@ -129,10 +140,19 @@ static bool send_some(const struct rf_bench_strangers *strangers, struct strange
     return sent > 0;
 }
 
-static void discard(const struct stranger *stranger)
+/* What a watcher is told is looked at, all else is dropped. */
+static void receive(struct rf_bench_strangers *strangers, uint32_t index)
 {
+    const struct stranger *stranger = &strangers->all[index];
     uint8_t data[16 * 1024];
-    while (recv(stranger->fd, data, sizeof(data), MSG_DONTWAIT) > 0) {
+    ssize_t size = sizeof(data);
+    while (size == (ssize_t)sizeof(data)) {
+        size = recv(stranger->fd, data, sizeof(data), MSG_DONTWAIT);
+        if (size > 0 && stranger->kind == KIND_WATCH) {
+            rf_bench_told_receive(strangers->told, index - strangers->watch_first, data,
+                                  (size_t)size, rf_bench_now_ns(),
+                                  rf_bench_crowd_changed_ns(strangers->crowd));
+        }
     }
 }
 
@@ -150,7 +170,7 @@ static void on_event(struct rf_bench_strangers *strangers, const struct epoll_ev
         return;
     }
     if ((event->events & EPOLLIN) != 0) {
-        discard(stranger);
+        receive(strangers, event->data.u32);
     }
     if ((event->events & EPOLLOUT) != 0) {
         while (send_some(strangers, stranger, ASKED_SIZE)) {
@@ -215,13 +235,23 @@ static void fill_asked(struct rf_bench_strangers *strangers, const char *group)
     }
 }
 
+static void fill_watch(struct rf_bench_strangers *strangers, const char *group)
+{
+    const struct rf_wire_watch_request request = {.group = {group, strlen(group)}};
+    memcpy(strangers->watch, rf_wire_preface, RF_WIRE_PREFACE_SIZE);
+    strangers->watch_size =
+        RF_WIRE_PREFACE_SIZE + rf_wire_watch_request_encode(strangers->watch + RF_WIRE_PREFACE_SIZE,
+                                                            REQUEST_SIZE_MAX, 1, &request);
+}
+
 static int connect_all(struct rf_bench_strangers *strangers,
                        const struct rf_bench_strangers_config *config, struct rf_error *err)
 {
     for (uint32_t i = 0; i < strangers->count; i++) {
-        strangers->all[i].kind = i < config->idle                  ? KIND_IDLE
-                                 : i < config->idle + config->deaf ? KIND_DEAF
-                                                                   : KIND_TRICKLE;
+        strangers->all[i].kind = i < config->idle               ? KIND_IDLE
+                                 : i < strangers->watch_first   ? KIND_DEAF
+                                 : i < strangers->trickle_first ? KIND_WATCH
+                                                                : KIND_TRICKLE;
         int code = open_stranger(strangers, i);
         if (code < 0) {
             return rf_error_set(err, code, "%s: connection %u of %u: %s", config->server, i + 1,
@@ -246,6 +276,7 @@ static int set_up(struct rf_bench_strangers *strangers,
         return code;
     }
     fill_asked(strangers, config->group);
+    fill_watch(strangers, config->group);
     strangers->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (strangers->epoll_fd < 0) {
         return rf_error_set(err, -errno, "epoll_create1: %s", rf_strerror(-errno));
@@ -262,7 +293,8 @@ static int set_up(struct rf_bench_strangers *strangers,
 int rf_bench_strangers_new(const struct rf_bench_strangers_config *config,
                            struct rf_bench_strangers **ret_strangers, struct rf_error *err)
 {
-    uint32_t count = config->idle + config->deaf + config->trickle;
+    const uint32_t watchers_count = config->told != NULL ? config->told->watchers_count : 0;
+    uint32_t count = config->idle + config->deaf + watchers_count + config->trickle;
     struct rf_bench_strangers *strangers = calloc(1, sizeof(*strangers));
     struct stranger *all = calloc(count + 1, sizeof(*all));
     if (strangers == NULL || all == NULL) {
@@ -273,7 +305,10 @@ int rf_bench_strangers_new(const struct rf_bench_strangers_config *config,
     strangers->epoll_fd = -1;
     strangers->all = all;
     strangers->count = count;
-    strangers->trickle_first = config->idle + config->deaf;
+    strangers->watch_first = config->idle + config->deaf;
+    strangers->trickle_first = strangers->watch_first + watchers_count;
+    strangers->told = config->told;
+    strangers->crowd = config->crowd;
     for (uint32_t i = 0; i < count; i++) {
         all[i].fd = -1;
     }

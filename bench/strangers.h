@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * strangers.h - connections to a registry beside those that are measured: idle ones, ones that ask
- * and never read, ones that send a byte a second. One thread keeps them all, and connects again for
- * those that the server closes.
+ * and never read, ones that send a byte a second, ones that watch a group. One thread keeps them
+ * all, and connects again for those that the server closes.
  */
 #ifndef RF_BENCH_STRANGERS_H
 #define RF_BENCH_STRANGERS_H
 
 #include <stdint.h>
 
+#include "bench/crowd.h"
+#include "bench/told.h"
 #include "core/error.h"
 
 enum {
@@ -22,14 +24,16 @@ struct rf_bench_strangers;
 
 struct rf_bench_strangers_config {
     const char *server; /* "HOST:PORT" */
-    const char *group;  /* whose members are asked for */
+    const char *group;  /* whose members are asked for and watched */
     uint32_t idle, deaf, trickle;
+    struct rf_bench_told *told;         /* what its watchers receive; NULL: nobody watches */
+    const struct rf_bench_crowd *crowd; /* that makes the changes that they are told */
 };
 
 /*
  * Connects all of them, and starts the thread. The deaf ones go on sending after that, until
  * nothing is taken from them any more.
- * Ownership: strings are borrowed. Ended by rf_bench_strangers_free.
+ * Ownership: all is borrowed; `told` is the thread's. Ended by rf_bench_strangers_free.
  * Errors:    -EMFILE the limit of open files is too low: the text has what is needed; no server.
  */
 RF_NODISCARD int rf_bench_strangers_new(const struct rf_bench_strangers_config *config,

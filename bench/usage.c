@@ -97,5 +97,7 @@ struct bench_usage rf_bench_usage_since(const struct bench_usage *before,
     since.publisher_ns = difference(before->publisher_ns, after->publisher_ns);
     since.switches_count = difference(before->switches_count, after->switches_count);
     since.changes_count = difference(before->changes_count, after->changes_count);
+    since.pages_count = difference(before->pages_count, after->pages_count);
+    since.pages_size = difference(before->pages_size, after->pages_size);
     return since;
 }

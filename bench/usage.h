@@ -11,7 +11,8 @@
 #include "core/error.h"
 
 /*
- * Reads the usage of process `pid` until now; its changes_count is left 0. The sizes of the
+ * Reads the usage of process `pid` until now; the counts that only the server knows, of changes and
+ * pages, are left 0. The sizes of the
  * kernel's memory are the whole machine's: what a server adds to them is the difference of two
  * readings, with the clients' ends of its connections in it. Errors: there is no such process, or
  * it is not ours to look at. Cost:   some files; the kernel walks through the process's pages.
