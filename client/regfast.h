@@ -160,11 +160,12 @@ REGFAST_API int regfast_owners(struct regfast_client *client, const char *group,
 
 /* The descriptor to poll for input: an epoll set, the same for the client's life. In a child
  * process it is the parent's until regfast_process has been called there.
+ * Returns the descriptor.
  * Errors: -EINVAL the client is NULL. */
 REGFAST_API int regfast_fd(const struct regfast_client *client);
 
-/* How long to poll at most, in milliseconds, as poll takes it: -1 for ever, 0 not at all.
- * Errors: none; for NULL it is -1. */
+/* How long to poll at most.
+ * Returns milliseconds, as poll takes them: -1 for ever, which is so for NULL too, 0 not at all. */
 REGFAST_API int regfast_timeout_ms(struct regfast_client *client);
 
 /*

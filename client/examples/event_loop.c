@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * loop.c - asks for many keys at once from an event loop, which has other things to wait for too:
+ * event_loop.c - asks for many keys at once from an event loop, which has other things to wait for
+ * too:
  *
- *     loop 10.0.0.1:9800,10.0.0.2:9800 web alice bob carol
+ *     event_loop 10.0.0.1:9800,10.0.0.2:9800 web alice bob carol
  *
  * Shown in regfast_fd(3).
  */
@@ -21,13 +22,13 @@ int main(int argc, char **argv)
     struct regfast_completion done;
     int failed = 0;
     if (argc < 4 || argc - 3 > KEYS_MAX) {
-        fprintf(stderr, "usage: loop REGISTRIES GROUP KEY..., at most %d keys\n", KEYS_MAX);
+        fprintf(stderr, "usage: event_loop REGISTRIES GROUP KEY..., at most %d keys\n", KEYS_MAX);
         return 2;
     }
     int left = argc - 3;
     int code = regfast_open(argv[1], NULL, &client, error, sizeof(error));
     if (code < 0) {
-        fprintf(stderr, "loop: %s\n", error);
+        fprintf(stderr, "event_loop: %s\n", error);
         return 1;
     }
     for (int i = 0; i < left && code == 0; i++) {
@@ -44,7 +45,7 @@ int main(int argc, char **argv)
             char **key = done.user;
             const struct regfast_owner *owner = &owners[key - &argv[3]];
             if (done.code < 0) {
-                fprintf(stderr, "loop: %s: %s\n", *key, done.error);
+                fprintf(stderr, "event_loop: %s: %s\n", *key, done.error);
                 failed = 1;
             } else {
                 printf("%s: %s at %s\n", *key, owner->id, owner->addr);
@@ -53,7 +54,7 @@ int main(int argc, char **argv)
         }
     }
     if (code < 0) {
-        fprintf(stderr, "loop: %s\n", error);
+        fprintf(stderr, "event_loop: %s\n", error);
     }
     regfast_close(client);
     return code < 0 || failed;
