@@ -95,7 +95,7 @@ void rf_background_leave(struct rf_background *background)
     pthread_mutex_unlock(&background->mutex);
 }
 
-int rf_background_wait_changed(struct rf_background *background, uint64_t deadline_ns)
+void rf_background_wait_changed(struct rf_background *background, uint64_t deadline_ns)
 {
     wake_if_earlier(background);
     pthread_mutex_lock(&background->mutex);
@@ -104,7 +104,6 @@ int rf_background_wait_changed(struct rf_background *background, uint64_t deadli
     wait_until(background, &background->is_changed, deadline_ns);
     hold(background);
     pthread_mutex_unlock(&background->mutex);
-    return rf_client_now_ns() >= deadline_ns ? -ETIMEDOUT : 0;
 }
 
 static void *run(void *context)

@@ -24,8 +24,8 @@ void rf_background_stop(struct rf_background *background);
 RF_NODISCARD int rf_background_enter(struct rf_background *background, uint64_t deadline_ns);
 void rf_background_leave(struct rf_background *background);
 
-/* Leaves, waits until something that is watched has changed, and enters again. May return without
- * that. Errors: -ETIMEDOUT nothing has, but it has entered all the same. */
-RF_NODISCARD int rf_background_wait_changed(struct rf_background *background, uint64_t deadline_ns);
+/* Leaves, waits until something that is watched has changed or time is up, and enters again. May
+ * return early. */
+void rf_background_wait_changed(struct rf_background *background, uint64_t deadline_ns);
 
 #endif

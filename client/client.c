@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/client.h"
+#include "client/watch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -169,6 +170,9 @@ static int client_init(struct regfast_client *client, const char *registries,
         code = rf_registries_init(&client->registries, registries, options->in_order == 1,
                                   make_seed(client), err);
     }
+    if (code == 0 && options->discover == 1) {
+        code = rf_client_discover(client, err);
+    }
     if (code == 0 && options->background == 1) {
         code = rf_background_start(client, &client->background, err);
     }
@@ -227,6 +231,7 @@ void regfast_close(struct regfast_client *client)
         }
         rf_background_stop(client->background);
     }
+    rf_client_watches_free(client);
     rf_client_drop_submissions(client);
     rf_link_fini(&client->link);
     rf_session_fini(&client->session);

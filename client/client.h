@@ -60,6 +60,15 @@ struct rf_submissions {
     struct rf_call *taken; /* the last one that was: its text is still the caller's */
 };
 
+/* What it watches (watch.c). */
+struct rf_client_watches {
+    struct regfast_watch *first;
+    size_t count;
+    struct regfast_watch *discovery; /* of the registries' group; NULL: none */
+    enum rf_placement placement;     /* of the registry of the connection */
+    bool is_incomplete;              /* one could not be asked for on this connection */
+};
+
 struct regfast_client {
     pid_t process; /* that opened it, or drove it last */
     uint64_t call_timeout_ns;
@@ -74,6 +83,8 @@ struct regfast_client {
     uint64_t calls_turn_ns;       /* no turn of them ends before */
     struct rf_calls done;         /* submitted ones that can be taken */
     struct rf_submissions submissions;
+    struct rf_client_watches watches;
+    struct rf_error failure;               /* why the last connection was lost; code 0: it is up */
     struct rf_background *background;      /* NULL: none */
     bool is_changed;                       /* something that is watched, since others were told */
     char server[RF_REGISTRY_TEXT_SIZE];    /* of the last answer */

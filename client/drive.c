@@ -13,7 +13,13 @@
 #include <unistd.h>
 
 #include "client/client.h"
+#include "client/watch.h"
 #include "core/text.h"
+
+/*
+ * When the connection is lost because of something that is watched, or of a heartbeat, the calls on
+ * it are just lost: they are asked again elsewhere.
+ */
 
 enum {
     RECEIVES_MAX = 16, /* in a row, before deadlines are looked at */
@@ -146,6 +152,9 @@ static void lose(struct regfast_client *client, int code, struct rf_error *err)
     rf_registries_failed(&client->registries, client->registry, client->up_ns, now_ns);
     client->registry = NULL;
     client->up_ns = 0;
+    client->failure = *err;
+    client->failure.code = code;
+    rf_client_watches_lost(client);
     struct rf_call *next;
     for (struct rf_call *call = client->calls.first; call != NULL; call = next) {
         next = call->next;
@@ -215,8 +224,13 @@ static void expire(struct regfast_client *client, uint64_t now_ns)
     }
     bool is_late = now_ns >= client->calls_turn_ns && find_late(client, now_ns) != NULL;
     if (client->up_ns != 0) {
-        code = is_late ? rf_error_set(&err, -ETIMEDOUT, "no reply in time")
-                       : rf_session_tick(&client->session, now_ns, &err);
+        if (is_late) {
+            code = rf_error_set(&err, -ETIMEDOUT, "no reply in time");
+        } else if (client->watches.is_incomplete && client->calls.count == 0) {
+            code = rf_error_set(&err, -ECONNRESET, "no more watches on this connection");
+        } else {
+            code = rf_session_tick(&client->session, now_ns, &err);
+        }
     } else if (is_late || (client->calls.count == 0 && now_ns >= client->turn_ns)) {
         code = rf_error_set(&err, -ETIMEDOUT,
                             client->link.state == RF_LINK_RESOLVING ? "name not resolved in time"
@@ -229,9 +243,15 @@ static void expire(struct regfast_client *client, uint64_t now_ns)
 
 /* ---- connecting ---- */
 
-static bool is_wanted(const struct regfast_client *client)
+/* From when on a connection is wanted; UINT64_MAX: not. A call does not wait until the registry has
+ * rested. */
+static uint64_t wanted_ns(const struct regfast_client *client)
 {
-    return client->calls.count > 0;
+    if (client->calls.count > 0) {
+        return 0;
+    }
+    return client->watches.count > 0 ? rf_registries_next_const(&client->registries)->rest_ns
+                                     : UINT64_MAX;
 }
 
 static void begin_session(struct regfast_client *client, uint64_t now_ns)
@@ -239,7 +259,12 @@ static void begin_session(struct regfast_client *client, uint64_t now_ns)
     struct rf_error err;
     client->up_ns = now_ns;
     client->serial++;
+    client->failure.code = 0;
+    client->watches.is_incomplete = false;
     int code = rf_session_begin(&client->session, now_ns, &err);
+    if (code == 0) {
+        code = rf_client_watches_begin(client, now_ns, &err);
+    }
     if (code < 0) {
         lose(client, code, &err);
         return;
@@ -273,7 +298,7 @@ static void connect_registry(struct regfast_client *client)
     while (client->up_ns == 0) {
         uint64_t now_ns = rf_client_now_ns();
         if (client->registry == NULL) {
-            if (!is_wanted(client)) {
+            if (wanted_ns(client) > now_ns) {
                 return;
             }
             begin_connecting(client, now_ns);
@@ -294,6 +319,7 @@ void rf_client_forget(struct regfast_client *client)
 {
     client->registry = NULL;
     client->up_ns = 0;
+    rf_client_watches_lost(client);
     for (struct rf_call *call = client->calls.first; call != NULL; call = call->next) {
         call->is_sent = false;
     }
@@ -383,6 +409,10 @@ static void take_events(struct regfast_client *client)
         case RF_SESSION_TOLD:
         case RF_SESSION_PLACEMENT:
         case RF_SESSION_HEARD:
+            code = rf_client_watches_event(client, &event, now_ns, &err);
+            if (code < 0) {
+                lose(client, -ECONNRESET, &err); /* which is nothing against calls */
+            }
             break;
         }
     }
@@ -439,10 +469,11 @@ uint64_t rf_client_next_ns(const struct regfast_client *client)
     size_t size;
     (void)rf_session_output(&client->session, &size);
     if (client->registry == NULL) {
-        return is_wanted(client) ? 0 : UINT64_MAX;
+        return wanted_ns(client);
     }
     if (client->up_ns != 0 &&
-        (client->link.is_readable || (size > 0 && !client->link.is_waiting_to_send))) {
+        (client->link.is_readable || (size > 0 && !client->link.is_waiting_to_send) ||
+         (client->watches.is_incomplete && client->calls.count == 0))) {
         return 0;
     }
     uint64_t next_ns = client->calls.count > 0 ? client->calls_turn_ns : UINT64_MAX;

@@ -112,18 +112,36 @@ struct rf_registry *rf_registries_told_end(struct rf_registries *registries,
     return ret;
 }
 
-struct rf_registry *rf_registries_next(struct rf_registries *registries)
+const struct rf_registry *rf_registries_next_const(const struct rf_registries *registries)
 {
     RF_ASSERT(registries->count > 0);
-    struct rf_registry *next = &registries->entries[0];
+    const struct rf_registry *next = &registries->entries[0];
     for (size_t i = 1; i < registries->count; i++) {
-        struct rf_registry *entry = &registries->entries[i];
+        const struct rf_registry *entry = &registries->entries[i];
         if (entry->failed_ns < next->failed_ns ||
             (entry->failed_ns == next->failed_ns && entry->rank < next->rank)) {
             next = entry;
         }
     }
     return next;
+}
+
+struct rf_registry *rf_registries_next(struct rf_registries *registries)
+{
+    return (struct rf_registry *)rf_registries_next_const(registries);
+}
+
+bool rf_registries_doubt(const struct rf_registries *registries, struct rf_registry *registry,
+                         uint64_t now_ns)
+{
+    registry->doubt_ns = now_ns + RF_REGISTRY_DOUBT_MS * ns_per_ms;
+    for (size_t i = 0; i < registries->count; i++) {
+        const struct rf_registry *other = &registries->entries[i];
+        if (other != registry && other->doubt_ns <= now_ns && other->rest_ns <= now_ns) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void rf_registries_failed(struct rf_registries *registries, struct rf_registry *registry,

@@ -22,6 +22,7 @@ enum {
     RF_REGISTRIES_MAX = 32,       /* with those that were discovered */
     RF_REGISTRY_TEXT_SIZE = RF_HOST_SIZE_MAX + 16, /* host, brackets, colon, port, NUL */
     RF_REGISTRY_REST_MS_MIN = 50,                  /* after the first failure, +-50 % */
+    RF_REGISTRY_DOUBT_MS = 30 * 1000,              /* it learns meanwhile */
     RF_REGISTRY_REST_MS_MAX = 2000,                /* after many */
 };
 
@@ -34,6 +35,7 @@ struct rf_registry {
     uint32_t failures;                /* in a row */
     uint64_t failed_ns;               /* 0: never */
     uint64_t rest_ns;                 /* until then it rests */
+    uint64_t doubt_ns;                /* until then it is known to know less than others */
 };
 
 struct rf_registries {
@@ -61,6 +63,12 @@ struct rf_registry *rf_registries_told_end(struct rf_registries *registries,
 
 /* The one to try next. */
 struct rf_registry *rf_registries_next(struct rf_registries *registries);
+const struct rf_registry *rf_registries_next_const(const struct rf_registries *registries);
+
+/* It knows less than we have been told before. Returns whether there is another one that is worth a
+ * try; all having been tried, one stays with the last for a while. */
+bool rf_registries_doubt(const struct rf_registries *registries, struct rf_registry *registry,
+                         uint64_t now_ns);
 
 /* It could not be reached, or its connection was lost. `up_ns` is since when it has been
  * connected, 0: it was not; having been of use for some time it begins anew with its rests. */

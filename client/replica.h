@@ -17,7 +17,6 @@
 
 #include <stdint.h>
 
-#include "client/local.h"
 #include "client/regfast.h"
 #include "core/error.h"
 #include "core/ring.h"
