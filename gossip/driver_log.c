@@ -125,6 +125,18 @@ void rf_driver_log_notice(struct rf_gossip *gossip, const struct rf_output *outp
                       "asking the others whose it is\"",
                       name, address);
         break;
+    case RF_NOTICE_NAME_KEPT:
+        rf_driver_log(
+            gossip, RF_TOPIC_NAME_CONTEST, RF_LOG_INFO,
+            "name_kept name=%s text=\"the others know this name at another address, where "
+            "nobody is any more: this node goes on\"",
+            name);
+        break;
+    case RF_NOTICE_MOVED:
+        rf_driver_log(gossip, RF_TOPIC_MEMBER, RF_LOG_INFO,
+                      "member_moved name=%s address=%s text=\"nobody is left where it was\"", name,
+                      address);
+        break;
     case RF_NOTICE_UDP_BROKEN:
         rf_driver_log(gossip, RF_TOPIC_UDP_BROKEN, RF_LOG_WARN,
                       "udp_broken name=%s address=%s text=\"answers by TCP only: let UDP through "

@@ -29,6 +29,7 @@ struct rf_node {
     enum rf_node_state_type state;
     uint64_t state_change_ns;
     struct rf_suspicion *suspicion; /* runs while suspect, else NULL */
+    uint64_t claim_at_ns;           /* not before is looked again whose the name is */
     char name[];
 };
 

@@ -59,6 +59,8 @@ enum rf_member_change {
 enum rf_notice {
     RF_NOTICE_CONFLICT,       /* a node claims a known name with another address */
     RF_NOTICE_NAME_CONTEST,   /* a node claims our name: we ask the others whose it is */
+    RF_NOTICE_NAME_KEPT,      /* they say another's, and nobody is left there */
+    RF_NOTICE_MOVED,          /* a name has moved to another address */
     RF_NOTICE_UDP_BROKEN,     /* a node answers pings by TCP only: UDP to it is broken */
     RF_NOTICE_REFUTE,         /* we were suspected or declared dead, and have answered */
     RF_NOTICE_SUSPECT,        /* a node is suspected, by us or by others */

@@ -73,6 +73,7 @@ struct rf_contest {
     bool is_running;
     uint64_t ltime;
     uint32_t id;
+    uint64_t start_ns;
     uint64_t deadline_ns;
     uint32_t answers; /* R */
     uint32_t matches; /* M */

@@ -227,6 +227,7 @@ static void contest_start(struct rf_serf *serf)
     *contest = (struct rf_contest){.is_running = true,
                                    .ltime = serf->query_time,
                                    .id = (uint32_t)rf_random_below(&serf->swim.random, 1u << 31),
+                                   .start_ns = serf->now_ns,
                                    .deadline_ns = serf->now_ns + timeout_ns,
                                    .voters = voters};
     struct rf_serf_message message = {.type = RF_SERF_QUERY,
@@ -304,7 +305,13 @@ void rf_serf_contest_tick(struct rf_serf *serf)
     contest->is_running = false;
     free(contest->voters);
     contest->voters = NULL;
-    if (contest->matches < contest->answers / 2 + 1) {
+    if (contest->matches >= contest->answers / 2 + 1) {
+        return;
+    }
+    uint64_t seen_ns = serf->swim.rival_gone_ns; /* ours: swim_claim.c looks once in an interval */
+    if (seen_ns != 0 && seen_ns + serf->swim.config.probe_interval_ns >= contest->start_ns) {
+        rf_serf_notice(serf, RF_NOTICE_NAME_KEPT, serf->swim.self->link.name, NULL, NULL);
+    } else {
         struct rf_output output = {.type = RF_OUTPUT_NAME_LOST,
                                    .name = serf->swim.self->name,
                                    .name_size = serf->swim.self->link.name.size,

@@ -395,9 +395,12 @@ static void exchange_done(struct rf_serf *serf, uint64_t exchange_id, int code, 
                           const struct rf_stream_message *reply)
 {
     struct rf_swim_exchange exchange;
-    if (code == 0 && reply != NULL && reply->type == RF_MESSAGE_ACK) {
+    bool is_ack = code == 0 && reply != NULL && reply->type == RF_MESSAGE_ACK;
+    if (is_ack) {
         rf_swim_ping_acked(&serf->swim, exchange_id, reply->ack.seq_no);
     }
+    rf_swim_claims_heard(&serf->swim, serf->now_ns, exchange_id,
+                         is_ack || code < 0 ? code : RF_EMALFORMED);
     if (!rf_swim_exchange_take(&serf->swim, exchange_id, &exchange) ||
         exchange.purpose == RF_EXCHANGE_PING) {
         return;

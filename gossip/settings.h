@@ -66,7 +66,7 @@ enum { RF_GOSSIP_PROFILES_COUNT = RF_GOSSIP_LOCAL + 1 };
       "all have had their time again; 0: never.")                                                  \
     X(NS, dead_node_reclaim, "dead-node-reclaim-ms", 0, 0, 0, 0, 604800000,                        \
       "How long a member must have been dead before a node with its name and another address "     \
-      "may take its place; 0: never.")
+      "may take its place; 0: -gossip-to-the-dead-ms, which is the most.")
 
 #define RF_SERF_SETTINGS(X)                                                                  \
     X(NS, reap_interval, "reap-interval-ms", 15000, 15000, 15000, 10, 86400000,              \

@@ -168,6 +168,7 @@ void rf_swim_fini(struct rf_swim *swim)
     rf_swim_order_fini(&swim->order);
     free(swim->suspects);
     free(swim->relays);
+    free(swim->claims);
     *swim = (struct rf_swim){0};
 }
 
@@ -297,6 +298,7 @@ void rf_swim_tick(struct rf_swim *swim, uint64_t now_ns)
 {
     (void)rf_swim_time(swim, now_ns);
     rf_swim_probe_tick(swim, now_ns);
+    rf_swim_claims_tick(swim, now_ns);
     rf_swim_suspicions_tick(swim, now_ns);
     rf_swim_gossip_tick(swim, now_ns);
     rf_swim_sync_tick(swim, now_ns);
@@ -312,6 +314,8 @@ uint64_t rf_swim_deadline_ns(const struct rf_swim *swim)
     if (swim->suspects_count > 0 && swim->suspects[0]->suspicion->deadline_ns < deadline_ns) {
         deadline_ns = swim->suspects[0]->suspicion->deadline_ns;
     }
+    uint64_t claims_ns = rf_swim_claims_deadline_ns(swim);
+    deadline_ns = claims_ns < deadline_ns ? claims_ns : deadline_ns;
     uint64_t gossip_ns = rf_swim_gossip_deadline_ns(swim);
     return gossip_ns < deadline_ns ? gossip_ns : deadline_ns;
 }

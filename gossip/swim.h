@@ -34,6 +34,7 @@ enum {
     RF_SWIM_NODES_MAX = 65536,  /* default: a quarter of the members a registry remembers */
     RF_SWIM_RELAYS_MAX = 512,   /* indirect pings in flight: 3 helpers a probe, 500 ms each */
     RF_SWIM_EXCHANGES_MAX = 64, /* own streams in flight: joins, push/pull, TCP ping, reconnect */
+    RF_SWIM_CLAIMS_MAX = 8, /* names about which is found out whose they are; two streams each */
     RF_SWIM_GOSSIP_NODES_MAX = 32,   /* and indirect checks: the profiles have 3 or 4 */
     RF_SWIM_PACKET_SIZE_MIN = 1024,  /* an alive message with full metadata must fit */
     RF_SWIM_PACKET_SIZE_MAX = 8192,  /* of packets we fill; larger ones would be fragmented often */
@@ -65,7 +66,7 @@ struct rf_swim_config {
     uint64_t gossip_interval_ns;
     uint64_t push_pull_interval_ns;
     uint64_t gossip_to_the_dead_ns;
-    uint64_t dead_node_reclaim_ns; /* 0: a dead node's name is never given to another address */
+    uint64_t dead_node_reclaim_ns; /* until its name may move; 0: gossip_to_the_dead_ns, the most */
     uint64_t late_bound_ns; /* an input that is later is our own lateness: swim_late.c; 0: never */
     uint64_t wall_ns; /* the wall clock's time at the start, from 1970 on; nodes whose clocks agree
                          take turns to probe each other; 0: unknown, turns are at random */
@@ -119,6 +120,9 @@ void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile pro
     X(appeals, "messages", "accusations told to the accused alone")                             \
     X(refutations, "refutations", "accusations against us that we refuted")                     \
     X(conflicts, "conflicts", "messages that give a known name another address")                \
+    X(claims, "claims", "names about which was looked whose they are")                          \
+    X(claims_dropped, "claims", "not looked at: too many at once")                              \
+    X(names_moved, "claims", "names that moved, as nobody was left where they were")            \
     X(push_pulls, "exchanges", "push/pulls that were merged")                                   \
     X(push_pulls_refused, "exchanges", "push/pulls not merged: versions do not agree")          \
     X(push_pulls_failed, "exchanges", "push/pulls opened by us that failed")                    \
@@ -158,6 +162,8 @@ struct rf_swim_probe {
 };
 
 /* Whose turn it is to be probed: swim_order.c. */
+struct rf_swim_claim; /* private to swim_claim.c */
+
 struct rf_swim_order {
     struct rf_swim_place *places; /* those alive or suspect in the order of the circle; private */
     size_t count;
@@ -229,6 +235,8 @@ struct rf_swim {
         *relays; /* a ring in order of seq_no and deadline; NULL before the first */
     size_t relays_first;
     size_t relays_count;
+    struct rf_swim_claim *claims; /* RF_SWIM_CLAIMS_MAX; NULL before the first */
+    uint64_t rival_gone_ns;       /* when nobody was found who else has our name; 0: never */
     struct rf_swim_exchange exchanges[RF_SWIM_EXCHANGES_MAX];
     size_t exchanges_count;
     uint64_t exchange_id; /* last one used */
@@ -309,6 +317,9 @@ uint64_t rf_swim_exchange_expired(const struct rf_swim *swim, uint64_t now_ns);
 
 /* The TCP ping of the exchange was answered. */
 void rf_swim_ping_acked(struct rf_swim *swim, uint64_t exchange_id, uint32_t seq_no);
+
+/* A TCP ping ended so: 0 it was answered. Of interest if it was about a claim: swim_claim.c. */
+void rf_swim_claims_heard(struct rf_swim *swim, uint64_t now_ns, uint64_t exchange_id, int code);
 
 /* Appends a whole push/pull message with all nodes. Errors: -ENOBUFS. */
 RF_NODISCARD int rf_swim_state_encode(const struct rf_swim *swim, bool join,

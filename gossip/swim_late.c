@@ -104,6 +104,7 @@ static void make_up_for(struct rf_swim *swim, uint64_t now_ns, uint64_t late_ns)
         swim->probe.timeout_ns += late_ns;
         swim->probe.expiry_ns += late_ns;
     }
+    rf_swim_claims_shift(swim, late_ns);
     for (size_t i = 0; i < RF_SWIM_EXCHANGES_MAX; i++) {
         if (swim->exchanges[i].purpose != RF_EXCHANGE_NONE) {
             swim->exchanges[i].deadline_ns += late_ns;

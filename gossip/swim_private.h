@@ -28,9 +28,11 @@ void rf_swim_dead(struct rf_swim *swim, uint64_t now_ns, const struct rf_dead *d
 void rf_swim_suspicions_tick(struct rf_swim *swim, uint64_t now_ns);
 void rf_swim_suspicions_shift(struct rf_swim *swim, uint64_t late_ns, uint64_t floor_ns);
 
-/* swim_appeal.c */
-void rf_swim_appeals(struct rf_swim *swim); /* once in each probe interval */
-void rf_swim_answer_accuser(struct rf_swim *swim, struct rf_slice accuser);
+/* Takes over what was said of `node`, which is rightly its own (10.1.8, 10.1.9). */
+void rf_swim_accept(struct rf_swim *swim, uint64_t now_ns, struct rf_node *node,
+                    const struct rf_alive *alive);
+void rf_swim_outbid(struct rf_swim *swim,
+                    uint32_t incarnation); /* announces us with a higher one */
 void rf_swim_tell_one_dead(struct rf_swim *swim, uint64_t now_ns);
 void rf_swim_purge(struct rf_swim *swim, uint64_t now_ns);     /* 10.6 */
 void rf_swim_awareness_add(struct rf_swim *swim, int64_t add); /* rule 13 */
@@ -38,7 +40,27 @@ bool rf_swim_is_self(const struct rf_swim *swim, struct rf_slice name);
 void rf_swim_queue(struct rf_swim *swim, struct rf_slice name, const struct rf_message *message,
                    enum rf_broadcast_notice notice);
 
+/* swim_appeal.c */
+void rf_swim_appeals(struct rf_swim *swim); /* once in each probe interval */
+void rf_swim_answer_accuser(struct rf_swim *swim, struct rf_slice accuser);
+
+/* swim_claim.c */
+/* `alive` gives the name of `node`, or ours, another address: looks whose it is. */
+void rf_swim_claim(struct rf_swim *swim, uint64_t now_ns, struct rf_node *node,
+                   const struct rf_alive *alive);
+void rf_swim_claims_acked(struct rf_swim *swim, uint32_t seq_no);
+void rf_swim_claims_tick(struct rf_swim *swim, uint64_t now_ns);
+uint64_t rf_swim_claims_deadline_ns(const struct rf_swim *swim);
+void rf_swim_claims_shift(struct rf_swim *swim, uint64_t late_ns);
+
 /* swim_probe.c: rule 11 */
+/* Pings `name` there with a stream, or a packet that carries nothing else. Returns the exchange, 0:
+ * too many. */
+uint64_t rf_swim_ping_by_tcp(struct rf_swim *swim, const struct rf_address *address,
+                             struct rf_slice name, uint32_t seq_no, uint64_t deadline_ns);
+void rf_swim_ping_alone(struct rf_swim *swim, const struct rf_address *address,
+                        struct rf_slice name, uint32_t seq_no);
+void rf_swim_probe_abandon(struct rf_swim *swim, const struct rf_node *node);
 void rf_swim_probe_tick(struct rf_swim *swim, uint64_t now_ns);
 uint64_t rf_swim_probe_deadline_ns(const struct rf_swim *swim);
 struct rf_node *rf_swim_order_target(struct rf_swim *swim, uint64_t now_ns); /* NULL: nobody */

@@ -17,6 +17,38 @@ static struct rf_ping make_ping(const struct rf_swim *swim, uint32_t seq_no, str
                             .source_node = swim->self->link.name};
 }
 
+uint64_t rf_swim_ping_by_tcp(struct rf_swim *swim, const struct rf_address *address,
+                             struct rf_slice name, uint32_t seq_no, uint64_t deadline_ns)
+{
+    uint8_t bytes[RF_SWIM_MESSAGE_SIZE_MAX];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_message ping = {.type = RF_MESSAGE_PING, .ping = make_ping(swim, seq_no, name)};
+    int size = rf_message_encode(&ping, &packer);
+    RF_ASSERT(size > 0);
+    struct rf_swim_exchange exchange = {
+        .purpose = RF_EXCHANGE_PING, .address = *address, .deadline_ns = deadline_ns};
+    uint64_t exchange_id = rf_swim_exchange_open(swim, &exchange);
+    if (exchange_id == 0) {
+        return 0;
+    }
+    struct rf_output output = {.type = RF_OUTPUT_EXCHANGE,
+                               .address = *address,
+                               .bytes = bytes,
+                               .bytes_size = (size_t)size,
+                               .exchange_id = exchange_id,
+                               .expect = RF_EXPECT_ACK,
+                               .deadline_ns = deadline_ns};
+    (void)rf_outbox_put(&swim->out, &output); /* lost: the exchange runs into its deadline */
+    return exchange_id;
+}
+
+void rf_swim_ping_alone(struct rf_swim *swim, const struct rf_address *address,
+                        struct rf_slice name, uint32_t seq_no)
+{
+    struct rf_message ping = {.type = RF_MESSAGE_PING, .ping = make_ping(swim, seq_no, name)};
+    rf_swim_send_alone(swim, address, &ping);
+}
+
 /* ---- our probe ---- */
 
 /* Steps 1 and 2. */
@@ -82,30 +114,11 @@ static void probe_ask_others(struct rf_swim *swim)
 static void probe_ask_by_tcp(struct rf_swim *swim)
 {
     struct rf_swim_probe *probe = &swim->probe;
-    if (!swim->config.tcp_pings || probe->node->vsn[RF_VSN_PMAX] < 3) {
-        return;
+    if (swim->config.tcp_pings && probe->node->vsn[RF_VSN_PMAX] >= 3) {
+        probe->exchange_id = /* 0: too many streams, this probe goes without */
+            rf_swim_ping_by_tcp(swim, &probe->node->address, probe->node->link.name, probe->seq_no,
+                                probe->expiry_ns);
     }
-    uint8_t bytes[RF_SWIM_MESSAGE_SIZE_MAX];
-    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
-    struct rf_message ping = {.type = RF_MESSAGE_PING,
-                              .ping = make_ping(swim, probe->seq_no, probe->node->link.name)};
-    int size = rf_message_encode(&ping, &packer);
-    RF_ASSERT(size > 0);
-    struct rf_swim_exchange exchange = {.purpose = RF_EXCHANGE_PING,
-                                        .address = probe->node->address,
-                                        .deadline_ns = probe->expiry_ns};
-    probe->exchange_id = rf_swim_exchange_open(swim, &exchange);
-    if (probe->exchange_id == 0) {
-        return; /* too many streams: this probe goes without */
-    }
-    struct rf_output output = {.type = RF_OUTPUT_EXCHANGE,
-                               .address = probe->node->address,
-                               .bytes = bytes,
-                               .bytes_size = (size_t)size,
-                               .exchange_id = probe->exchange_id,
-                               .expect = RF_EXPECT_ACK,
-                               .deadline_ns = probe->expiry_ns};
-    (void)rf_outbox_put(&swim->out, &output); /* lost: the exchange runs into its deadline */
 }
 
 static void probe_end(struct rf_swim *swim)
@@ -113,6 +126,13 @@ static void probe_end(struct rf_swim *swim)
     struct rf_swim_exchange exchange;
     (void)rf_swim_exchange_take(swim, swim->probe.exchange_id, &exchange);
     swim->probe.is_active = false;
+}
+
+void rf_swim_probe_abandon(struct rf_swim *swim, const struct rf_node *node)
+{
+    if (swim->probe.is_active && swim->probe.node == node) {
+        probe_end(swim);
+    }
 }
 
 static void probe_succeed(struct rf_swim *swim)
@@ -321,7 +341,9 @@ void rf_swim_on_ack(struct rf_swim *swim, uint64_t now_ns, const struct rf_ack *
         struct rf_message message = {.type = RF_MESSAGE_ACK,
                                      .ack = {.seq_no = relay->requester_seq_no}};
         rf_swim_send(swim, &relay->requester, &message);
+        return;
     }
+    rf_swim_claims_acked(swim, ack->seq_no);
 }
 
 void rf_swim_on_nack(struct rf_swim *swim, const struct rf_nack *nack)

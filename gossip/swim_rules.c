@@ -136,7 +136,7 @@ static bool is_absurd(struct rf_swim *swim, uint32_t known, uint32_t incarnation
 }
 
 /* 10.4. At the very end of 32 bits the incarnation stays where it is rather than wrap. */
-static void refute(struct rf_swim *swim, uint32_t accused)
+void rf_swim_outbid(struct rf_swim *swim, uint32_t accused)
 {
     uint32_t incarnation = swim->incarnation == UINT32_MAX ? UINT32_MAX : swim->incarnation + 1;
     if (incarnation <= accused) {
@@ -144,9 +144,14 @@ static void refute(struct rf_swim *swim, uint32_t accused)
     }
     swim->incarnation = incarnation;
     swim->self->incarnation = incarnation;
+    queue_alive(swim, swim->self);
+}
+
+static void refute(struct rf_swim *swim, uint32_t accused)
+{
+    rf_swim_outbid(swim, accused);
     swim->stats.refutations++;
     rf_swim_awareness_add(swim, 1);
-    queue_alive(swim, swim->self);
     rf_swim_notice(swim, RF_NOTICE_REFUTE, swim->self, NULL);
 }
 
@@ -184,12 +189,18 @@ static struct rf_node *node_add(struct rf_swim *swim, const struct rf_alive *ali
     return node;
 }
 
-/* 10.1.5: whether this node's name may move to another address. */
+/*
+ * 10.1.5: whether this node's name may move to another address. A dead one's may from when it might
+ * be forgotten on (10.6): when a round ends, which are minutes in a large cluster, is chance.
+ */
 static bool is_reclaimable(const struct rf_swim *swim, const struct rf_node *node, uint64_t now_ns)
 {
+    uint64_t after_ns = swim->config.gossip_to_the_dead_ns;
+    if (swim->config.dead_node_reclaim_ns > 0 && swim->config.dead_node_reclaim_ns < after_ns) {
+        after_ns = swim->config.dead_node_reclaim_ns;
+    }
     return node->state == RF_NODE_LEFT ||
-           (node->state == RF_NODE_DEAD && swim->config.dead_node_reclaim_ns > 0 &&
-            now_ns - node->state_change_ns > swim->config.dead_node_reclaim_ns);
+           (node->state == RF_NODE_DEAD && now_ns - node->state_change_ns > after_ns);
 }
 
 static void report_conflict(struct rf_swim *swim, const struct rf_node *node,
@@ -211,10 +222,11 @@ static size_t others_count(const struct rf_swim *swim)
 }
 
 /* 10.1.8, the second half, and 10.1.9. */
-static void alive_accept(struct rf_swim *swim, uint64_t now_ns, struct rf_node *node,
-                         const struct rf_alive *alive)
+void rf_swim_accept(struct rf_swim *swim, uint64_t now_ns, struct rf_node *node,
+                    const struct rf_alive *alive)
 {
-    bool is_meta_changed = !rf_slice_equal(rf_slice(node->meta, node->meta_size), alive->meta);
+    bool is_updated = !rf_slice_equal(rf_slice(node->meta, node->meta_size), alive->meta) ||
+                      !rf_address_equal(&node->address, &alive->address);
     if (!rf_node_set_meta(node, alive->meta)) {
         swim->stats.dropped_memory++;
         return;
@@ -233,7 +245,7 @@ static void alive_accept(struct rf_swim *swim, uint64_t now_ns, struct rf_node *
     queue_alive(swim, node);
     if (old_state == RF_NODE_DEAD || old_state == RF_NODE_LEFT) {
         rf_swim_up_node(swim, RF_OUTPUT_NODE_JOIN, node);
-    } else if (is_meta_changed) {
+    } else if (is_updated) {
         rf_swim_up_node(swim, RF_OUTPUT_NODE_UPDATE, node);
     }
 }
@@ -315,6 +327,7 @@ void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive 
         is_reclaimed = is_reclaimable(swim, node, now_ns);
         if (!is_reclaimed) {
             report_conflict(swim, node, &alive.address);
+            rf_swim_claim(swim, now_ns, node, &alive);
             return;
         }
     }
@@ -335,7 +348,7 @@ void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive 
         }
         return;
     }
-    alive_accept(swim, now_ns, node, &alive);
+    rf_swim_accept(swim, now_ns, node, &alive);
 }
 
 /* ---- 10.2 suspect ---- */

@@ -324,6 +324,37 @@ SCENARIO(a_bind_address_in_use_is_named)
     node_kill(&other);
 }
 
+/* As after kill -9: the name is known at a port where nobody listens any more. */
+SCENARIO(a_service_that_was_killed_is_registered_again_on_another_port_at_once)
+{
+    struct rf_gossip_config *lan = node_config("registry");
+    lan->profile = RF_GOSSIP_LAN; /* in which a death takes 4 s, and its name would 30 s more */
+    struct node registry = node_start(lan);
+    const char *seed = registry.address;
+    struct rf_gossip_config *other = node_config("other"); /* who votes for what it knows */
+    other->profile = RF_GOSSIP_LAN;
+    other->seeds = &seed;
+    other->seeds_count = 1;
+    struct node voter = node_start(other);
+    struct regfast_register_options options = options_for(registry.address);
+    struct regfast_registration *registration = registered(&options);
+    assert_within_ms(10000, node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
+    assert_within_ms(10000, node_sees(&voter, "web-1", RF_MEMBER_ALIVE));
+    regfast_registration_free(registration);
+
+    options.addr = "10.0.0.2:80";
+    registration = registered(&options);
+    assert_within_ms(20000, node_sees_tag(&registry, "web-1", "addr", "10.0.0.2:80"));
+    assert_within_ms(20000, node_sees_tag(&voter, "web-1", "addr", "10.0.0.2:80"));
+    assert_true(node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
+    sleep_ms(4000); /* the vote about its name takes 3.2 s */
+    assert_int_equal(regfast_registration_wait(registration, 0, NULL, 0), 0);
+    assert_int_equal(log_count("registry", "member_failed"), 0);
+    regfast_registration_free(registration);
+    node_kill(&voter);
+    node_kill(&registry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +370,7 @@ int main(void)
         scenario_test(no_registration_is_refused),
         scenario_test(options_of_a_newer_program_are_taken_unless_they_ask_for_more),
         scenario_test(a_bind_address_in_use_is_named),
+        scenario_test(a_service_that_was_killed_is_registered_again_on_another_port_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -397,6 +397,104 @@ static void of_two_nodes_with_one_name_the_newcomer_gives_way(void **state)
     FOR_SEEDS(same_name);
 }
 
+/* Whether all but nodes 2 and 19 have node-2 alive at the address of that node. */
+static bool is_node_2_at(const struct rf_sim *sim, size_t index)
+{
+    for (size_t i = 0; i < sim->nodes_count; i++) {
+        struct rf_serf_member_view member;
+        if (sim->nodes[i].serf == NULL || i == 2 || i == 19) {
+            continue;
+        }
+        if (!rf_serf_member_find(sim->nodes[i].serf, "node-2", 6, &member) ||
+            member.status != RF_SERF_ALIVE ||
+            !rf_address_equal(&member.address, &sim->nodes[index].address)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_node_2_at_19(const struct rf_sim *sim)
+{
+    return is_node_2_at(sim, 19);
+}
+
+/* Twenty nodes, of which the last leaves its address to another node-2. */
+static void start_node_2_again(struct rf_sim *sim)
+{
+    rf_sim_start_node(sim, 19, "node-2");
+    rf_sim_join(sim, 19, 0);
+}
+
+static void start_twenty(struct rf_sim *sim)
+{
+    start_joined(sim, 20);
+    rf_sim_run(sim, 5 * RF_SIM_S);
+    rf_sim_kill(sim, 19);
+    rf_sim_run(sim, 60 * RF_SIM_S); /* its own death is over */
+}
+
+static void killed_and_elsewhere(struct rf_sim *sim)
+{
+    start_twenty(sim);
+    sim->network.loss_ppm = 2 * RF_SIM_PERCENT;
+    rf_sim_kill(sim, 2);
+    start_node_2_again(sim);
+    assert_true(rf_sim_run_until(sim, is_node_2_at_19, 20 * RF_SIM_S));
+    rf_sim_run(sim, 120 * RF_SIM_S);
+    assert_true(is_node_2_at(sim, 19));
+    assert_false(sim->nodes[19].has_lost_name);
+}
+
+static void a_member_that_is_killed_and_started_elsewhere_keeps_its_name(void **state)
+{
+    (void)state;
+    FOR_SEEDS(killed_and_elsewhere);
+}
+
+static void stopped_and_claimed(struct rf_sim *sim)
+{
+    start_twenty(sim);
+    rf_sim_pause(sim, 2, 4 * RF_SIM_S, false); /* its machine still accepts connections */
+    start_node_2_again(sim);
+    for (int i = 0; i < 40; i++) {
+        rf_sim_run(sim, RF_SIM_S);
+        assert_true(is_node_2_at(sim, 2));
+    }
+    assert_true(sim->nodes[19].has_lost_name);
+    assert_false(sim->nodes[2].has_lost_name);
+}
+
+static void a_member_that_is_stopped_keeps_its_name(void **state)
+{
+    (void)state;
+    FOR_SEEDS(stopped_and_claimed);
+}
+
+static void silent_and_claimed(struct rf_sim *sim)
+{
+    start_twenty(sim);
+    for (size_t i = 0; i < 20; i++) {
+        if (i != 2) {
+            rf_sim_cut(sim, 2, i, true);
+            rf_sim_cut(sim, i, 2, true);
+        }
+    }
+    start_node_2_again(sim);
+    rf_sim_run(sim, 30 * RF_SIM_S);
+    for (size_t i = 0; i < 19; i++) {
+        struct rf_serf_member_view member;
+        assert_true(rf_serf_member_find(sim->nodes[i].serf, "node-2", 6, &member));
+        assert_true(rf_address_equal(&member.address, &sim->nodes[2].address));
+    }
+}
+
+static void a_member_that_is_cut_off_keeps_its_name_as_long_as_with_serf(void **state)
+{
+    (void)state;
+    FOR_SEEDS(silent_and_claimed);
+}
+
 static void churn(struct rf_sim *sim)
 {
     start_joined(sim, 16);
@@ -471,6 +569,9 @@ int main(void)
         cmocka_unit_test(changed_tags_reach_everybody),
         cmocka_unit_test(user_events_reach_everybody_once_and_newcomers_too),
         cmocka_unit_test(of_two_nodes_with_one_name_the_newcomer_gives_way),
+        cmocka_unit_test(a_member_that_is_killed_and_started_elsewhere_keeps_its_name),
+        cmocka_unit_test(a_member_that_is_stopped_keeps_its_name),
+        cmocka_unit_test(a_member_that_is_cut_off_keeps_its_name_as_long_as_with_serf),
         cmocka_unit_test(a_cluster_under_churn_comes_to_rest),
         cmocka_unit_test(equal_seeds_give_equal_runs),
     };
