@@ -4,10 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "core/ring.h"
+#include "core/ring_arcs.h"
 #include "tests/support/failing_alloc.h"
 
 static const struct rf_ring_member members[] = {
@@ -84,11 +85,38 @@ static void ring_update_without_memory_says_so_and_leaves_nothing(void **state)
     assert_int_equal(fail_update(&large, 1, NULL, 0), 3);
 }
 
+static void ring_diff_without_memory_says_so_and_leaves_nothing(void **state)
+{
+    (void)state;
+    struct rf_ring *before = build(3);
+    struct rf_ring *after = build(5);
+    size_t failures = 0;
+    for (;; failures++) {
+        struct rf_ring_move *moves = NULL;
+        size_t count = 12345;
+        struct rf_error err = {0};
+        failing_alloc_in = failures + 1;
+        if (rf_ring_diff(before, after, &moves, &count, &err) == 0) {
+            failing_alloc_in = 0;
+            assert_true(count > 0);
+            free(moves);
+            break;
+        }
+        assert_string_equal(err.text, "difference of two rings: out of memory");
+        assert_null(moves);
+        assert_int_equal(count, 12345);
+    }
+    assert_int_equal(failures, 4); /* who is who, each ring's members by id, the moves */
+    rf_ring_free(before);
+    rf_ring_free(after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ring_build_without_memory_says_so_and_leaves_nothing),
         cmocka_unit_test(ring_update_without_memory_says_so_and_leaves_nothing),
+        cmocka_unit_test(ring_diff_without_memory_says_so_and_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
