@@ -134,11 +134,37 @@ static int set_choice(const struct rf_option *option, const char *value, struct 
                         rf_text_quote(value, quoted), allowed);
 }
 
+static int check_text(const struct rf_option *option, const char *value, struct rf_error *err)
+{
+    char quoted[RF_QUOTE_SIZE];
+    if (value[0] == '\0') {
+        return rf_error_set(err, -EINVAL, "-%s '': empty, expected %s", option->name,
+                            option->value_name);
+    }
+    if (!rf_text_is_clean(value)) {
+        return rf_error_set(err, -EINVAL, "-%s %s: has control characters", option->name,
+                            rf_text_quote(value, quoted));
+    }
+    return 0;
+}
+
+static int add_to_list(const struct rf_option *option, const char *value, struct rf_error *err)
+{
+    int code = check_text(option, value, err);
+    if (code == 0 && option->list->count == RF_OPTION_LIST_MAX) {
+        code = rf_error_set(err, -EINVAL, "option -%s is given more than %d times", option->name,
+                            RF_OPTION_LIST_MAX);
+    }
+    if (code == 0) {
+        option->list->texts[option->list->count++] = value;
+    }
+    return code;
+}
+
 /* `value` is NULL for a flag without one only. */
 static int set(const struct rf_option *option, const char *value, struct rf_error *err)
 {
     char name[DISPLAY_NAME_SIZE];
-    char quoted[RF_QUOTE_SIZE];
     int code = 0;
     (void)snprintf(name, sizeof(name), "-%s", option->name); /* our own names are short */
     switch (option->type) {
@@ -148,14 +174,10 @@ static int set(const struct rf_option *option, const char *value, struct rf_erro
         return rf_options_parse_number(name, value, option->min, option->max, option->number, err);
     case RF_OPTION_CHOICE:
         return set_choice(option, value, err);
+    case RF_OPTION_TEXT_LIST:
+        return add_to_list(option, value, err);
     case RF_OPTION_TEXT:
-        if (value[0] == '\0') {
-            code =
-                rf_error_set(err, -EINVAL, "%s '': empty, expected %s", name, option->value_name);
-        } else if (!rf_text_is_clean(value)) {
-            code = rf_error_set(err, -EINVAL, "%s %s: has control characters", name,
-                                rf_text_quote(value, quoted));
-        }
+        code = check_text(option, value, err);
         break;
     case RF_OPTION_HOST_PORT:
         code = rf_options_check_host_port(name, value, option->port_default, err);

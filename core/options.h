@@ -5,8 +5,8 @@
  *
  * An option is written -name or --name; its value is the next argument or follows '='. Options and
  * other arguments may come in any order; "--" ends the options, "-" is no option. A flag may be
- * given =true or =false, an option twice: the last counts. So does Go's flag package, but that it
- * stops at the first argument that is no option.
+ * given =true or =false, an option twice: the last counts, unless it makes a list. So does Go's
+ * flag package, but that it stops at the first argument that is no option.
  */
 #ifndef RF_CORE_OPTIONS_H
 #define RF_CORE_OPTIONS_H
@@ -18,16 +18,26 @@
 
 #include "core/error.h"
 
-enum { RF_OPTIONS_MAX = 64 /* of one table: they are told by bits */ };
+enum {
+    RF_OPTIONS_MAX = 64,       /* of one table: they are told by bits */
+    RF_OPTION_LIST_MAX = 1000, /* times that one option may be given: 8 KiB */
+};
 
 enum rf_option_type {
     RF_OPTION_FLAG,       /* `flag` */
     RF_OPTION_TEXT,       /* `text`: at least one byte, no control characters */
+    RF_OPTION_TEXT_LIST,  /* `list`: the same, one more each time that it is given */
     RF_OPTION_NUMBER,     /* `number`: decimal, min..max */
     RF_OPTION_CHOICE,     /* `text`: one of `choices` */
     RF_OPTION_HOST_PORT,  /* `text`: what rf_host_port_parse takes, checked and left as it is */
     RF_OPTION_BIND,       /* `text`: the same with port 0 allowed: any free one */
     RF_OPTION_HOST_PORTS, /* `text`: the same, one or more with commas between */
+};
+
+/* Empty before the command line is parsed. */
+struct rf_option_list {
+    const char *texts[RF_OPTION_LIST_MAX]; /* [count], borrowed arguments, in their order */
+    size_t count;
 };
 
 struct rf_option {
@@ -43,6 +53,7 @@ struct rf_option {
     bool *flag;                 /* where the value goes: the one that `type` names */
     const char **text;          /* borrows the argument */
     uint64_t *number;
+    struct rf_option_list *list; /* has no default_value */
 };
 
 struct rf_options {

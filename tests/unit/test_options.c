@@ -16,6 +16,7 @@ static const char *const engines[] = {"auto", "uring", "epoll", NULL};
 static bool verbose;
 static const char *server, *group, *engine, *registries, *own_address;
 static uint64_t replicas;
+static struct rf_option_list removed;
 
 static const struct rf_option table[] = {
     {"v", NULL, "say more", RF_OPTION_FLAG, .flag = &verbose, .default_value = "false"},
@@ -28,6 +29,7 @@ static const struct rf_option table[] = {
     {"registries", "LIST", "whom to join", RF_OPTION_HOST_PORTS, .text = &registries},
     {"bind", "HOST:PORT", "own address", RF_OPTION_BIND, .text = &own_address,
      .port_default = 7370},
+    {"remove", "ID", "who goes", RF_OPTION_TEXT_LIST, .list = &removed},
 };
 static const struct rf_options options = {table, sizeof(table) / sizeof(table[0])};
 static struct rf_error err;
@@ -46,6 +48,7 @@ static int parse(const char *line)
         arguments[argc++] = word;
     }
     group = engine = registries = NULL;
+    removed.count = 0;
     err = (struct rf_error){0};
     return rf_options_parse(&options, argc, arguments, &given, &err);
 }
@@ -101,6 +104,22 @@ static void options_given_twice_count_the_last_time(void **state)
     (void)state;
     assert_int_equal(parse("-replicas 1 -replicas=2"), 0);
     assert_int_equal(replicas, 2);
+}
+
+static void options_that_make_a_list_may_be_given_again_and_again(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("-remove a match --remove=b:7 -remove a"), 1);
+    assert_int_equal(removed.count, 3);
+    assert_string_equal(removed.texts[0], "a");
+    assert_string_equal(removed.texts[1], "b:7");
+    assert_string_equal(removed.texts[2], "a");
+    refused("-remove=", "-remove '': empty, expected ID");
+    refused("-remove a -remove", "option -remove needs a value: ID");
+    removed.count = RF_OPTION_LIST_MAX;
+    static char *one_more[] = {(char *)"program", (char *)"-remove", (char *)"a"};
+    assert_int_equal(rf_options_parse(&options, 3, one_more, &given, &err), -EINVAL);
+    assert_string_equal(err.text, "option -remove is given more than 1000 times");
 }
 
 static void options_refuse_what_is_no_option_or_lacks_its_value(void **state)
@@ -220,6 +239,7 @@ int main(void)
         cmocka_unit_test(options_end_at_two_dashes_and_one_dash_is_none),
         cmocka_unit_test(options_not_given_have_their_defaults),
         cmocka_unit_test(options_given_twice_count_the_last_time),
+        cmocka_unit_test(options_that_make_a_list_may_be_given_again_and_again),
         cmocka_unit_test(options_refuse_what_is_no_option_or_lacks_its_value),
         cmocka_unit_test(options_numbers_are_decimal_and_within_their_range),
         cmocka_unit_test(options_choices_are_named_when_none_fits),
