@@ -11,128 +11,12 @@
 
 #include "core/options.h"
 #include "core/text.h"
-#include "tools/regctl/regctl.h"
-
-/* Scopes of options. */
-enum { SCOPE_ASK = 1, SCOPE_REGISTER = 2, SCOPE_ADMIN = 4, SCOPE_FORGET = 8, SCOPE_KEYS = 16 };
+#include "tools/regctl/commands.h"
 
 enum {
-    ARGUMENTS_ANY = 1 << 20, /* more than a command line holds */
     ASK_TIMEOUT_MS = 3000,
     ADMIN_TIMEOUT_MS = 60000, /* other nodes are told or asked meanwhile */
 };
-
-struct command {
-    const char *name;
-    const char *arguments;
-    const char *help;
-    regctl_run *run;
-    int arguments_min;
-    int arguments_max;
-    uint32_t scope;
-};
-
-static const struct command commands[] = {
-    {"match", "GROUP KEY...",
-     "Prints KEY, ID and ADDR of the instance that has each key, with tabs between. The KEY - "
-     "stands for all lines of standard input.",
-     rf_regctl_match, 2, ARGUMENTS_ANY, SCOPE_ASK},
-    {"owners", "GROUP KEY N",
-     "Prints ID and ADDR of the first N distinct instances for a key, its owner first.",
-     rf_regctl_owners, 3, 3, SCOPE_ASK},
-    {"members", "GROUP",
-     "Prints ID, ADDR, REPLICAS and STATE (alive, leaving, left, failed, held, "
-     "protected, draining) of each member.",
-     rf_regctl_members, 1, 1, SCOPE_ASK},
-    {"groups", "", "Prints NAME, MEMBERS, ALIVE, VERSION and DIGEST of each group.",
-     rf_regctl_groups, 0, 0, SCOPE_ASK},
-    {"info", "", "Prints what the registry says of itself, NAME and VALUE a line.", rf_regctl_info,
-     0, 0, SCOPE_ASK},
-    {"ping", "", "Prints which registry answers, and the time of a round trip.", rf_regctl_ping, 0,
-     0, SCOPE_ASK},
-    {"register", "-group GROUP -id ID -addr ADDR -registries HOST:PORT,...",
-     "Joins the cluster as that member, prints one line when it has joined, and leaves on SIGTERM "
-     "or SIGINT; a second signal ends it at once.",
-     rf_regctl_register, 0, 0, SCOPE_REGISTER},
-    {"forget", "NAME",
-     "Declares that a failed member has left: nobody tries to reach it any more. A member that "
-     "lives refutes. Prints NAME and STATE.",
-     rf_regctl_forget, 1, 1, SCOPE_ADMIN | SCOPE_FORGET},
-    {"rtt", "A [B]",
-     "Prints the round-trip time between two members, or between one and the registry that is "
-     "asked, as their network coordinates tell it: in microseconds.",
-     rf_regctl_rtt, 1, 2, SCOPE_ADMIN},
-    {"keys", "list | install KEY | use KEY | remove KEY",
-     "Changes the keys that encrypt the cluster's gossip, on every node: install a new one, use "
-     "it, remove the old one, each when the step before has succeeded. list prints KEY, NODES that "
-     "have it and NODES that encrypt with it. Exits with 0 if every node has done it.",
-     rf_regctl_keys, 1, 2, SCOPE_ADMIN | SCOPE_KEYS},
-};
-
-enum { COMMANDS_COUNT = sizeof(commands) / sizeof(commands[0]) };
-
-static struct regctl_options values;
-static bool wants_help;
-static bool wants_version;
-
-static const char *const profile_choices[] = {"lan", "wan", "local", NULL};
-
-static const struct rf_option table[] = {
-    {"s", "HOST:PORT,...", "Registries to ask, by their client addresses: the first that answers.",
-     RF_OPTION_HOST_PORTS, .port_default = 9800, .scope = SCOPE_ASK,
-     .default_value = "127.0.0.1:9800", .text = &values.server},
-    {"timeout", "MS",
-     "Time for an answer, in milliseconds. (default 3000; 60000 for what goes through -admin)",
-     RF_OPTION_NUMBER, .min = 1, .max = 3600000, .scope = SCOPE_ASK | SCOPE_ADMIN,
-     .number = &values.timeout_ms},
-    {"admin", "PATH",
-     "Admin socket of a registry, as it was started with. (default: REGFAST_ADMIN in the "
-     "environment)",
-     RF_OPTION_TEXT, .scope = SCOPE_ADMIN, .text = &values.admin},
-    {"prune", NULL, "Forget the member at once, instead of in 24 hours.", RF_OPTION_FLAG,
-     .scope = SCOPE_FORGET, .flag = &values.prune},
-    {"group", "GROUP", "The group to join.", RF_OPTION_TEXT, .scope = SCOPE_REGISTER,
-     .text = &values.group},
-    {"id", "ID", "The member's name, unique in the cluster.", RF_OPTION_TEXT,
-     .scope = SCOPE_REGISTER, .text = &values.id},
-    {"addr", "HOST:PORT", "What clients are given.", RF_OPTION_HOST_PORT, .scope = SCOPE_REGISTER,
-     .text = &values.addr},
-    {"registries", "HOST:PORT,...",
-     "Gossip addresses of members of the cluster to join, which are tried until one answers.",
-     RF_OPTION_HOST_PORTS, .port_default = 7370, .scope = SCOPE_REGISTER,
-     .text = &values.registries},
-    {"bind", "HOST:PORT", "Own gossip address, UDP and TCP; port 0: any free one. (default :0)",
-     RF_OPTION_BIND, .port_default = 7370, .scope = SCOPE_REGISTER, .text = &values.bind},
-    {"bind-advertise", "HOST:PORT", "Gossip address that others are told. (default: as -bind)",
-     RF_OPTION_HOST_PORT, .port_default = 7370, .scope = SCOPE_REGISTER,
-     .text = &values.bind_advertise},
-    {"encrypt", "KEY", "The cluster's key for gossip, base64 of 16, 24 or 32 bytes.",
-     RF_OPTION_TEXT, .scope = SCOPE_REGISTER, .text = &values.encrypt},
-    {"keyring-file", "FILE",
-     "The cluster's keys for gossip, as serf writes them; mode 0600. Not together with -encrypt.",
-     RF_OPTION_TEXT, .scope = SCOPE_REGISTER, .text = &values.keyring_file},
-    {"label", "NAME", "The cluster's label.", RF_OPTION_TEXT, .scope = SCOPE_REGISTER,
-     .text = &values.label},
-    {"profile", "PROFILE", "Timing of the gossip, as of the registries: lan, wan or local.",
-     RF_OPTION_CHOICE, .choices = profile_choices, .scope = SCOPE_REGISTER, .default_value = "lan",
-     .text = &values.profile},
-    {"relay", "N", "Other nodes that pass each answer on too, in case one is lost.",
-     RF_OPTION_NUMBER, .max = 5, .scope = SCOPE_KEYS, .default_value = "0",
-     .number = &values.relay},
-    {"drain", "MS",
-     "When a signal comes, take no new keys for so long before leaving: what is under way ends "
-     "meanwhile. 0: leave at once.",
-     RF_OPTION_NUMBER, .max = 24 * 3600 * 1000, .scope = SCOPE_REGISTER, .default_value = "0",
-     .number = &values.drain_ms},
-    {"replicas", "N", "Weight: points in the ring.", RF_OPTION_NUMBER, .min = 1, .max = 65535,
-     .scope = SCOPE_REGISTER, .default_value = "1000", .number = &values.replicas},
-    {"json", NULL, "Print JSON.", RF_OPTION_FLAG, .flag = &values.json},
-    {"help", NULL, "Print this text, or that of a command.", RF_OPTION_FLAG, .flag = &wants_help},
-    {"h", NULL, "As -help.", RF_OPTION_FLAG, .flag = &wants_help},
-    {"version", NULL, "Print the program's version.", RF_OPTION_FLAG, .flag = &wants_version},
-};
-
-static const struct rf_options options = {table, sizeof(table) / sizeof(table[0])};
 
 /* ---- what the commands share ---- */
 
@@ -200,37 +84,28 @@ int rf_regctl_print_json(json_t *document)
 
 /* ---- command line ---- */
 
-static void print_help(const struct command *only)
+static void print_help(const struct regctl_command *only)
 {
     if (only != NULL) {
         printf("usage: regctl [OPTION]... %s%s%s\n\n", only->name,
                only->arguments[0] != '\0' ? " " : "", only->arguments);
         rf_options_print_text(only->help, 0, stdout);
         printf("\nOptions:\n");
-        rf_options_print(&options, only->scope, stdout);
+        rf_options_print(&rf_regctl_option_table, only->scope, stdout);
         return;
     }
     printf("usage: regctl [OPTION]... COMMAND [ARGUMENT]...\n\n"
            "Asks a service registry, or registers a service.\n\nCommands:\n");
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        printf("  %s%s%s\n", commands[i].name, commands[i].arguments[0] != '\0' ? " " : "",
-               commands[i].arguments);
+    for (size_t i = 0; i < rf_regctl_commands_count; i++) {
+        printf("  %s%s%s\n", rf_regctl_commands[i].name,
+               rf_regctl_commands[i].arguments[0] != '\0' ? " " : "",
+               rf_regctl_commands[i].arguments);
     }
     printf("\nregctl COMMAND --help says more of each. Options may come before or after the "
            "command,\nwith one dash or two, the value after a space or '='; -- ends them.\n\n"
            "Options:\n");
-    rf_options_print(&options, UINT32_MAX, stdout);
+    rf_options_print(&rf_regctl_option_table, UINT32_MAX, stdout);
     printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 no registry answers.\n");
-}
-
-static const struct command *find_command(const char *name)
-{
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        if (strcmp(commands[i].name, name) == 0) {
-            return &commands[i];
-        }
-    }
-    return NULL;
 }
 
 static int fail_usage(const char *format, ...) RF_PRINTF(1, 2);
@@ -247,9 +122,10 @@ static int fail_usage(const char *format, ...)
 }
 
 /* Whether the command can be run with what was given. */
-static int check_usage(const struct command *command, int arguments_count, uint64_t given)
+static int check_usage(const struct regctl_command *command, int arguments_count, uint64_t given)
 {
-    const struct rf_option *stray = rf_options_out_of_scope(&options, given, command->scope);
+    const struct rf_option *stray =
+        rf_options_out_of_scope(&rf_regctl_option_table, given, command->scope);
     if (stray != NULL) {
         return fail_usage("option -%s is not for '%s'; see regctl %s --help", stray->name,
                           command->name, command->name);
@@ -262,28 +138,30 @@ static int check_usage(const struct command *command, int arguments_count, uint6
     return REGCTL_OK;
 }
 
-static int run_command(const struct command *command, int arguments_count, char **arguments)
+static int run_command(const struct regctl_command *command, int arguments_count, char **arguments)
 {
     struct regfast_client *client = NULL;
-    if (values.admin == NULL) {
-        values.admin = getenv("REGFAST_ADMIN");
+    if (rf_regctl_values.admin == NULL) {
+        rf_regctl_values.admin = getenv("REGFAST_ADMIN");
     }
-    if (values.timeout_ms == 0) {
-        values.timeout_ms = (command->scope & SCOPE_ASK) != 0 ? ASK_TIMEOUT_MS : ADMIN_TIMEOUT_MS;
+    if (rf_regctl_values.timeout_ms == 0) {
+        rf_regctl_values.timeout_ms =
+            (command->scope & REGCTL_SCOPE_ASK) != 0 ? ASK_TIMEOUT_MS : ADMIN_TIMEOUT_MS;
     }
-    if ((command->scope & SCOPE_ASK) != 0) {
+    if ((command->scope & REGCTL_SCOPE_ASK) != 0) {
         char error[REGFAST_ERROR_SIZE];
         const struct regfast_options client_options = {
             .size = sizeof(client_options),
-            .call_timeout_ms = (uint32_t)values.timeout_ms,
+            .call_timeout_ms = (uint32_t)rf_regctl_values.timeout_ms,
             .in_order = 1, /* who asks at a prompt wants to know whom */
         };
-        int code = regfast_open(values.server, &client_options, &client, error, sizeof(error));
+        int code =
+            regfast_open(rf_regctl_values.server, &client_options, &client, error, sizeof(error));
         if (code < 0) {
             return rf_regctl_fail(code, "%s", error);
         }
     }
-    int status = command->run(&values, client, arguments_count, arguments);
+    int status = command->run(&rf_regctl_values, client, arguments_count, arguments);
     regfast_close(client);
     return status;
 }
@@ -293,16 +171,16 @@ static int run(int argc, char **argv)
     char quoted[RF_QUOTE_SIZE];
     struct rf_error err = {0};
     uint64_t given;
-    int count = rf_options_parse(&options, argc, argv, &given, &err);
+    int count = rf_options_parse(&rf_regctl_option_table, argc, argv, &given, &err);
     if (count < 0) {
         return fail_usage("%s", err.text);
     }
-    if (wants_version) {
+    if (rf_regctl_values.version) {
         printf("regctl %s\n", RF_VERSION);
         return REGCTL_OK;
     }
-    const struct command *command = count > 0 ? find_command(argv[0]) : NULL;
-    if (wants_help && (count == 0 || command != NULL)) {
+    const struct regctl_command *command = count > 0 ? rf_regctl_find_command(argv[0]) : NULL;
+    if (rf_regctl_values.help && (count == 0 || command != NULL)) {
         print_help(command);
         return REGCTL_OK;
     }

@@ -27,6 +27,8 @@ struct regctl_options {
     uint64_t timeout_ms; /* 0 until a command's own default is put here */
     const char *admin;   /* path of a registry's admin socket; NULL: none is known */
     bool json;
+    bool help;
+    bool version;
     /* Of register. NULL, 0: not given. */
     const char *group;
     const char *id;
