@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * lying_registry - says that a group has two members, and gives every key to the first. Prints
- * "port=N", serves connections one after the other until it is ended.
+ * lying_registry - says that a group has two members, and gives every key to the first, then to
+ * the second. Prints "port=N", serves connections one after the other until it is ended.
  */
 #include <netinet/in.h>
 #include <signal.h>
@@ -32,6 +32,12 @@ static size_t answer(const struct rf_wire_header *header, uint8_t *out, size_t s
         code = rf_wire_info_reply_begin(&list, out, size, header->request_id);
         RF_ASSERT(code == 0);
         code = rf_wire_info_reply_add_text(&list, "placement", "v1");
+    } else if (header->op == RF_WIRE_OWNERS) {
+        code = rf_wire_owners_reply_begin(&list, out, size, RF_WIRE_OWNERS, header->request_id,
+                                          VERSION);
+        for (size_t i = 0; code == 0 && i < 2; i++) {
+            code = rf_wire_owners_reply_add(&list, &members[i].owner);
+        }
     } else {
         RF_ASSERT(header->op == RF_WIRE_MEMBERS);
         code = rf_wire_members_reply_begin(&list, out, size, header->request_id, VERSION, 1);

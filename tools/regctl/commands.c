@@ -26,6 +26,17 @@ const struct regctl_command rf_regctl_commands[] = {
      0, 0, REGCTL_SCOPE_ASK},
     {"ping", "", "Prints which registry answers, and the time of a round trip.", rf_regctl_ping, 0,
      0, REGCTL_SCOPE_ASK},
+    {"explain", "GROUP KEY",
+     "Prints why a key is whose: its hash, its line of the ring, the point that owns it, the owner "
+     "and the next ones, the first of whom takes the key over if the owner goes, and the share of "
+     "keys of each member. All is computed here, from the group's members, and compared with what "
+     "the registry answers: if that is something else, explain fails.",
+     rf_regctl_explain, 2, 2, REGCTL_SCOPE_ASK},
+    {"what-if", "GROUP [-remove ID]... [-add ID[:REPLICAS]]... [-weight ID=N]...",
+     "Prints what the change would do: how many keys move, from whom to whom, and the shares "
+     "before "
+     "and after. They are exact, from the points of both rings. Nothing is changed.",
+     rf_regctl_what_if, 1, 1, REGCTL_SCOPE_ASK | REGCTL_SCOPE_WHAT_IF},
     {"register", "-group GROUP -id ID -addr ADDR -registries HOST:PORT,...",
      "Joins the cluster as that member, prints one line when it has joined, and leaves on SIGTERM "
      "or SIGINT; a second signal ends it at once.",
@@ -101,6 +112,13 @@ static const struct rf_option table[] = {
      .default_value = "0", .number = &rf_regctl_values.drain_ms},
     {"replicas", "N", "Weight: points in the ring.", RF_OPTION_NUMBER, .min = 1, .max = 65535,
      .scope = REGCTL_SCOPE_REGISTER, .default_value = "1000", .number = &rf_regctl_values.replicas},
+    {"remove", "ID", "A member that goes; may be repeated.", RF_OPTION_TEXT_LIST,
+     .scope = REGCTL_SCOPE_WHAT_IF, .list = &rf_regctl_values.remove},
+    {"add", "ID[:REPLICAS]",
+     "A member that comes, without REPLICAS with those it had, or 1000; may be repeated.",
+     RF_OPTION_TEXT_LIST, .scope = REGCTL_SCOPE_WHAT_IF, .list = &rf_regctl_values.add},
+    {"weight", "ID=N", "A member that has N replicas then; may be repeated.", RF_OPTION_TEXT_LIST,
+     .scope = REGCTL_SCOPE_WHAT_IF, .list = &rf_regctl_values.weight},
     {"json", NULL, "Print JSON.", RF_OPTION_FLAG, .flag = &rf_regctl_values.json},
     {"help", NULL, "Print this text, or that of a command.", RF_OPTION_FLAG,
      .flag = &rf_regctl_values.help},

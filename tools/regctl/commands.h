@@ -18,6 +18,7 @@ enum {
     REGCTL_SCOPE_ADMIN = 4,
     REGCTL_SCOPE_FORGET = 8,
     REGCTL_SCOPE_KEYS = 16,
+    REGCTL_SCOPE_WHAT_IF = 32,
 };
 
 struct regctl_command {

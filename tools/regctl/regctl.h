@@ -12,6 +12,7 @@
 
 #include "client/regfast.h"
 #include "core/error.h"
+#include "core/options.h"
 
 /* Exit codes. */
 enum {
@@ -46,6 +47,10 @@ struct regctl_options {
     uint64_t relay;
     /* Of forget. */
     bool prune;
+    /* Of what-if. */
+    struct rf_option_list remove;
+    struct rf_option_list add;
+    struct rf_option_list weight;
 };
 
 /* A command's function. `client` is for those that ask, else NULL; `arguments` are those after the
@@ -54,7 +59,8 @@ typedef int regctl_run(const struct regctl_options *options, struct regfast_clie
                        int arguments_count, char **arguments);
 
 regctl_run rf_regctl_match, rf_regctl_owners, rf_regctl_members, rf_regctl_groups, rf_regctl_info,
-    rf_regctl_ping, rf_regctl_register, rf_regctl_forget, rf_regctl_rtt, rf_regctl_keys;
+    rf_regctl_ping, rf_regctl_explain, rf_regctl_what_if, rf_regctl_register, rf_regctl_forget,
+    rf_regctl_rtt, rf_regctl_keys;
 
 /*
  * Sends a request to the admin socket and waits for its result. Takes `request` (NULL: there was no
