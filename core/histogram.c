@@ -13,7 +13,7 @@ static uint32_t bucket_shift(uint32_t index)
     return power == 0 ? 0 : power - 1;
 }
 
-static uint64_t bucket_low(uint32_t index)
+uint64_t rf_histogram_bucket_low_ns(uint32_t index)
 {
     const uint32_t shift = bucket_shift(index);
     return (uint64_t)(index - (shift << RF_HISTOGRAM_SUBBITS)) << shift;
@@ -21,7 +21,7 @@ static uint64_t bucket_low(uint32_t index)
 
 static uint64_t bucket_high(uint32_t index)
 {
-    return bucket_low(index) + (UINT64_C(1) << bucket_shift(index)) - 1;
+    return rf_histogram_bucket_low_ns(index) + (UINT64_C(1) << bucket_shift(index)) - 1;
 }
 
 void rf_histogram_clear(struct rf_histogram *histogram)
@@ -85,13 +85,22 @@ uint64_t rf_histogram_mean_ns(const struct rf_histogram *histogram)
         const uint64_t here =
             rf_counter_get(is_over ? &histogram->over_range : &histogram->buckets[i]);
         if (here > 0) {
-            const double centre = is_over ? (double)RF_HISTOGRAM_VALUE_MAX
-                                          : ((double)bucket_low(i) + (double)bucket_high(i)) / 2;
+            const double centre =
+                is_over ? (double)RF_HISTOGRAM_VALUE_MAX
+                        : ((double)rf_histogram_bucket_low_ns(i) + (double)bucket_high(i)) / 2;
             count += (double)here;
             mean += (centre - mean) * ((double)here / count);
         }
     }
     return (uint64_t)(mean + 0.5);
+}
+
+/* ceil(count * ppm / 10^6), in two parts that cannot overflow. */
+uint64_t rf_histogram_rank(uint64_t count, uint32_t ppm)
+{
+    uint64_t rank = count / RF_HISTOGRAM_PPM * ppm +
+                    (count % RF_HISTOGRAM_PPM * ppm + RF_HISTOGRAM_PPM - 1) / RF_HISTOGRAM_PPM;
+    return rank == 0 ? 1 : rank;
 }
 
 uint64_t rf_histogram_quantile_ns(const struct rf_histogram *histogram, uint32_t ppm)
@@ -101,11 +110,7 @@ uint64_t rf_histogram_quantile_ns(const struct rf_histogram *histogram, uint32_t
     if (ppm == RF_HISTOGRAM_PPM) {
         return max_ns;
     }
-    const uint64_t count = rf_histogram_count(histogram);
-    /* ceil(count * ppm / 10^6), in two parts that cannot overflow. */
-    uint64_t rank = count / RF_HISTOGRAM_PPM * ppm +
-                    (count % RF_HISTOGRAM_PPM * ppm + RF_HISTOGRAM_PPM - 1) / RF_HISTOGRAM_PPM;
-    rank = rank == 0 ? 1 : rank;
+    const uint64_t rank = rf_histogram_rank(rf_histogram_count(histogram), ppm);
     uint64_t seen = 0;
     for (uint32_t i = 0; i < RF_HISTOGRAM_BUCKETS_COUNT; i++) {
         seen += rf_counter_get(&histogram->buckets[i]);

@@ -96,6 +96,12 @@ uint64_t rf_histogram_max_ns(const struct rf_histogram *histogram);
  * Threads: any. */
 uint64_t rf_histogram_mean_ns(const struct rf_histogram *histogram);
 
+/* The smallest value of a bucket. */
+uint64_t rf_histogram_bucket_low_ns(uint32_t index);
+
+/* Which of `count` sorted values, from 1 on, a quantile is: see below. 1 if there is none. */
+uint64_t rf_histogram_rank(uint64_t count, uint32_t ppm);
+
 /*
  * The latency that `ppm` millionths (0..RF_HISTOGRAM_PPM) of all do not exceed: of the sorted
  * values the one at rank ceil(count * ppm / 10^6), from 1 and at least the first, or up to 1/128

@@ -495,7 +495,7 @@ static enum answer answer_info(struct run *run, const struct request *request)
     size_t size =
         rf_info_reply_encode(out_at(run), out_room(run), request->header.request_id,
                              run->context->info, run->context->catalog, run->context->now_ns);
-    return wrote(run, size, RF_INFO_REPLY_SIZE_MAX);
+    return wrote(run, size, rf_info_reply_size_max(run->context->info));
 }
 
 static enum answer answer_ping(struct run *run, const struct request *request)

@@ -15,9 +15,10 @@
 
 enum {
     /* A frame with every row at its longest: texts are cut at RF_INFO_TEXT_SIZE_MAX. */
-    RF_INFO_REPLY_SIZE_MAX = 24 * 1024,
-    RF_INFO_TEXT_SIZE_MAX = 512, /* a reason or a node's id; both are shorter in practice */
-    RF_INFO_OTHERS_MAX = 256,    /* counters of others: room for twice what there is */
+    RF_INFO_REPLY_SIZE_MAX = 32 * 1024,
+    RF_INFO_WORKER_SIZE_MAX = 320, /* and this for each worker */
+    RF_INFO_TEXT_SIZE_MAX = 512,   /* a reason or a node's id; both are shorter in practice */
+    RF_INFO_OTHERS_MAX = 256,      /* counters of others: room for twice what there is */
 };
 
 /* Facts that do not change while a server runs. Borrowed strings. */
@@ -35,9 +36,12 @@ struct rf_info_source {
     struct rf_counters_view others[RF_SERVER_VIEWS_MAX]; /* of the rest of the program */
 };
 
+/* The most bytes that a reply may need. */
+size_t rf_info_reply_size_max(const struct rf_info_source *source);
+
 /*
  * Writes the reply. Returns the size of the frame, or 0 if it does not fit `out_size`, which
- * RF_INFO_REPLY_SIZE_MAX always does.
+ * rf_info_reply_size_max always does.
  * Threads: any; counters are read while their workers count.
  * Cost:    a read of all counters, 30 KiB for each worker: some microseconds each.
  */

@@ -477,6 +477,7 @@ static bool find_info(struct rf_wire_cursor entries, const char *name, struct rf
 static void binary_info_has_facts_and_counters(void **state)
 {
     (void)state;
+    rf_histogram_add(&latency, 1500, 3); /* before: nothing of this test's own is counted yet */
     stream_start();
     add_match("web", "alice");
     add_info();
@@ -490,9 +491,15 @@ static void binary_info_has_facts_and_counters(void **state)
     char digest[17];
     snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)catalog->digest);
     assert_int_equal(rf_wire_info_reply_decode(payload, header.payload_size, &reply, NULL), 0);
-    const char *const texts[][2] = {{"program_version", "1.2.3"}, {"digest", digest},
-                                    {"engine", "epoll"},          {"engine_reason", "asked for"},
-                                    {"placement", "v1"},          {"node", "node-1"}};
+    const char *const texts[][2] = {{"program_version", "1.2.3"},
+                                    {"digest", digest},
+                                    {"engine", "epoll"},
+                                    {"engine_reason", "asked for"},
+                                    {"placement", "v1"},
+                                    {"node", "node-1"},
+                                    {"worker_0", "requests=1 keys=1 batches=0 connections=0 "
+                                                 "watches=0 received=0 sent=0 blocked=0"},
+                                    {"latency_from_1024_ns", "0 0 0 3 0 0 0 0"}};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         assert_true(find_info(reply.entries, texts[i][0], &entry));
         assert_int_equal(entry.type, RF_WIRE_INFO_TEXT);
@@ -515,6 +522,9 @@ static void binary_info_has_facts_and_counters(void **state)
         assert_int_equal(entry.type, RF_WIRE_INFO_U64);
         assert_int_equal(rf_load_le64(entry.value.data), numbers[i].value);
     }
+    assert_false(find_info(reply.entries, "worker_1", &entry));
+    assert_false(find_info(reply.entries, "latency_from_0_ns", &entry));
+    rf_histogram_clear(&latency);
 }
 
 static void binary_ping_comes_back(void **state)
