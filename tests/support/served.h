@@ -49,6 +49,7 @@ static inline void served_publish(struct served *served)
     served_check(rf_roster_commit(served->roster, &catalog, &err), &err);
     if (catalog != NULL) {
         rf_publish(&served->publisher, &catalog->published);
+        rf_server_notify(served->server);
         served_free_catalogs(served);
     }
 }
