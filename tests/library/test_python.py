@@ -182,6 +182,68 @@ class Asking(WithRegistry):
             self.assertEqual(wrong, [])
 
 
+class Watching(WithRegistry):
+    def test_background(self) -> None:
+        keys = [f"user-{i}" for i in range(1000)]
+        with (
+            regfast.Client(
+                self.registry.addr, call_timeout=20, background=True, heartbeat=1
+            ) as client,
+            client.watch("web") as watch,
+        ):
+            status = watch.wait(timeout=WAIT_S)
+            eventually(lambda: watch.status.state is regfast.WatchState.LIVE)
+            self.assertEqual((status.members_count, status.alive_count), (3, 3))
+            self.assertEqual(status.server, self.registry.addr)
+            self.assertEqual(watch.members(), client.members("web"))
+            self.assertEqual(status.digest, watch.members().digest)
+            for key in (*keys, b"", b"\0\xff"):
+                self.assertEqual(watch.match(key), client.match("web", key), key)
+            self.assertEqual(watch.match_many(keys), client.match_many("web", keys))
+            self.assertEqual(watch.owners("alice", 5), client.owners("web", "alice", 5))
+            with self.assertRaises(regfast.UnavailableError):
+                watch.wait(status.updates, timeout=0.1)
+
+            self.services["web-2"].stop()
+            while "web-2" in {owner.id for owner in watch.match_many(keys)}:
+                status = watch.wait(status.updates, timeout=WAIT_S)
+            self.assertEqual(watch.status.alive_count, 2)
+
+            self.registry.stop()
+            eventually(lambda: watch.status.state is regfast.WatchState.STALE)
+            self.assertIn(watch.match("alice").id, ("web-1", "web-3"))
+
+            wrong: list[object] = []
+
+            def ask() -> None:
+                wrong.extend(o for o in watch.match_many(keys) if o.id not in ("web-1", "web-3"))
+
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(wrong, [])
+        for use in (lambda: watch.match("alice"), lambda: watch.status, watch.members):
+            with self.assertRaisesRegex(ValueError, "closed"):
+                use()
+        watch.close()
+
+    def test_driven_by_calls(self) -> None:
+        watch = self.client.watch("nobody")
+        with self.assertRaises(regfast.Error) as raised:
+            watch.match("alice")
+        self.assertEqual(raised.exception.name, "EAGAIN")
+        watch.wait(timeout=WAIT_S)
+        with self.assertRaises(regfast.NotFoundError):
+            watch.match("alice")
+        with self.assertRaises(regfast.Error):
+            self.client.watch("g" * 256)
+        self.client.close()
+        with self.assertRaisesRegex(ValueError, "closed"):
+            watch.match("alice")
+
+
 class Errors(unittest.TestCase):
     def test_elsewhere(self) -> None:
         registry = Registry("r")

@@ -2,104 +2,60 @@
 """Asking registries: regfast_open(3), regfast_match(3), regfast_members(3), regfast_groups(3)."""
 
 import ctypes
-import enum
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from . import _library
 from ._library import bytes_of, call, key_of, lib, text_of
+from ._values import Group, GroupList, MemberList, Owner, c_keys_of, member_list_of, owner_of
+from ._watch import Watch
 
 
-class MemberState(enum.IntEnum):
-    """Whether a member gets keys: alive, leaving and protected ones do."""
+class Gate:
+    """Who is inside is not cut off: closing waits for them. `is_exclusive`: one at a time."""
 
-    ALIVE = 0
-    LEAVING = 1
-    LEFT = 2
-    FAILED = 3
-    HELD = 4
-    PROTECTED = 5
-    DRAINING = 6
-    UNKNOWN = -1  # of a newer library
+    def __init__(self, *, is_exclusive: bool) -> None:
+        self._changed = threading.Condition()
+        self._is_exclusive = is_exclusive
+        self._inside = 0
+        self._is_closed = False
 
-    @classmethod
-    def _missing_(cls, value: object) -> "MemberState":
-        return cls.UNKNOWN
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_exclusive or self._inside == 0)
+            if self._is_closed:
+                raise ValueError("the client is closed")
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
 
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """An instance that is given a key."""
-
-    id: str
-    addr: str  # as the instance registered it, usually HOST:PORT
-    version: int  # of the group on the registry that answered
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    id: str
-    addr: str
-    replicas: int  # weight
-    state: MemberState
-
-
-@dataclass(frozen=True, slots=True)
-class MemberList:
-    """All members of a group at one version, remembered ones too, by id."""
-
-    version: int
-    digest: int  # equal on all registries that agree
-    members: tuple[Member, ...]
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def __iter__(self) -> Iterator[Member]:
-        return iter(self.members)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    name: str
-    members_count: int  # remembered ones included
-    alive_count: int  # get keys
-    version: int
-    digest: int
-
-
-@dataclass(frozen=True, slots=True)
-class GroupList:
-    """All groups of a registry, by name."""
-
-    version: int  # of the registry's whole catalog
-    digest: int  # equal digests mean equal answers, on any registry
-    groups: tuple[Group, ...]
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def __iter__(self) -> Iterator[Group]:
-        return iter(self.groups)
-
-
-def owner_of(owner: _library.COwner) -> Owner:
-    return Owner(text_of(owner.id), text_of(owner.addr), owner.version)
+    def close(self) -> bool:
+        """Whether it was open."""
+        with self._changed:
+            was_closed, self._is_closed = self._is_closed, True
+            self._changed.wait_for(lambda: self._inside == 0)
+            return not was_closed
 
 
 class Client:
     """A client of the registries "HOST:PORT,HOST:PORT,...".
 
     It connects at the first call, to a registry that answers; a call whose connection is lost is
-    tried once more, elsewhere. Time-outs are in seconds: of connecting to one address, and of a
-    whole call; None is the library's default. `in_order`: registries are tried in the order in
+    tried once more, elsewhere. Times are in seconds, None being the library's default: time-outs of
+    connecting to one address, and of a whole call. `in_order`: registries are tried in the order in
     which they are given, where clients else begin with a random one. `discover`: the registries
-    that the group `registry-group` names are used too. Any thread may use it; calls wait for each
-    other.
+    that the group `registry-group` names are used too. `background`: a thread of the library's
+    keeps what is watched current, which else only calls do. `heartbeat`: while something is
+    watched, ask so often whether the registry is still there. Any thread may use it; without
+    `background` calls wait for each other.
 
     Close it, or use it in a `with` statement.
     """
@@ -112,15 +68,20 @@ class Client:
         call_timeout: float | None = None,
         in_order: bool = False,
         discover: bool = False,
+        background: bool = False,
+        heartbeat: float | None = None,
     ) -> None:
         self._handle = ctypes.c_void_p()
-        self._lock = threading.Lock()
+        self._gate = Gate(is_exclusive=not background)
+        self._watches: set[Watch] = set()
         options = _library.Options(
             size=ctypes.sizeof(_library.Options),
             connect_timeout_ms=milliseconds(connect_timeout, "connect_timeout"),
             call_timeout_ms=milliseconds(call_timeout, "call_timeout"),
             in_order=in_order,
             discover=discover,
+            background=background,
+            heartbeat_ms=milliseconds(heartbeat, "heartbeat"),
         )
         call("regfast_open", bytes_of(registries, "registries"), options, ctypes.byref(self._handle))
 
@@ -140,16 +101,18 @@ class Client:
             self.close()
 
     def close(self) -> None:
-        """Ends the connection. May be called again."""
-        with self._lock:
+        """Ends the connection and all watches; calls that are under way end first. May be called
+        again."""
+        if self._gate.close():
+            for watch in self._watches:
+                watch._forget()
+            self._watches.clear()
             lib.regfast_close(self._handle)
             self._handle = ctypes.c_void_p()
 
     @contextmanager
     def _open(self) -> Iterator[ctypes.c_void_p]:
-        with self._lock:
-            if not self._handle:
-                raise ValueError("the client is closed")
+        with self._gate.enter():
             yield self._handle
 
     @property
@@ -171,11 +134,12 @@ class Client:
 
     def match_many(self, group: str, keys: Sequence[bytes | str]) -> list[Owner]:
         """The same for each of the keys, in few round trips."""
-        data = [key_of(key) for key in keys]
-        c_keys = (_library.CKey * len(data))(*((key, len(key)) for key in data))
-        owners = (_library.COwner * len(data))()
+        c_keys = c_keys_of(keys)
+        owners = (_library.COwner * len(c_keys))()
         with self._open() as handle:
-            call("regfast_match_many", handle, bytes_of(group, "group"), c_keys, len(data), owners)
+            call(
+                "regfast_match_many", handle, bytes_of(group, "group"), c_keys, len(c_keys), owners
+            )
         return [owner_of(owner) for owner in owners]
 
     def owners(self, group: str, key: bytes | str, count: int) -> list[Owner]:
@@ -185,7 +149,13 @@ class Client:
         data = key_of(key)
         with self._open() as handle:
             found = call(
-                "regfast_owners", handle, bytes_of(group, "group"), data, len(data), max(count, 0), owners
+                "regfast_owners",
+                handle,
+                bytes_of(group, "group"),
+                data,
+                len(data),
+                max(count, 0),
+                owners,
             )
         return [owner_of(owner) for owner in owners[:found]]
 
@@ -194,15 +164,7 @@ class Client:
         c_list = ctypes.POINTER(_library.CMemberList)()
         with self._open() as handle:
             call("regfast_members", handle, bytes_of(group, "group"), ctypes.byref(c_list))
-        try:
-            read = c_list.contents
-            members = tuple(
-                Member(text_of(m.id), text_of(m.addr), m.replicas, MemberState(m.state))
-                for m in read.members[: read.count]
-            )
-            return MemberList(read.version, read.digest, members)
-        finally:
-            lib.regfast_member_list_free(c_list)
+        return member_list_of(c_list)
 
     def groups(self) -> GroupList:
         """All groups."""
@@ -232,6 +194,13 @@ class Client:
             }
         finally:
             lib.regfast_info_list_free(c_list)
+
+    def watch(self, group: str) -> Watch:
+        """Keeps what a registry knows of the group in this process, from now on. Returns at once;
+        Watch.wait waits until something is known. The group need not exist."""
+        watch = Watch(self, group)
+        self._watches.add(watch)
+        return watch
 
     def ping(self) -> float:
         """The seconds of a round trip."""

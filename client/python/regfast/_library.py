@@ -82,6 +82,22 @@ class CInfoList(Structure):
     _fields_ = [("count", c_size_t), ("entries", POINTER(CInfo))]
 
 
+class CWatchStatus(Structure):
+    _fields_ = [
+        ("size", c_size_t),
+        ("state", c_uint32),
+        ("version", c_uint64),
+        ("digest", c_uint64),
+        ("age_ms", c_uint64),
+        ("updates", c_uint64),
+        ("full_copies", c_uint64),
+        ("refused", c_uint64),
+        ("members_count", c_uint64),
+        ("alive_count", c_uint64),
+        ("server", c_char * (NAME_SIZE + 16)),
+    ]
+
+
 # By the name of the struct in regfast.h.
 STRUCTS: dict[str, type[Structure]] = {
     "regfast_options": Options,
@@ -93,6 +109,7 @@ STRUCTS: dict[str, type[Structure]] = {
     "regfast_group_list": CGroupList,
     "regfast_info": CInfo,
     "regfast_info_list": CInfoList,
+    "regfast_watch_status": CWatchStatus,
 }
 
 ERRBUF = [c_char_p, c_size_t]
@@ -120,6 +137,16 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "regfast_info": (c_int, [c_void_p, POINTER(POINTER(CInfoList)), *ERRBUF]),
     "regfast_info_list_free": (None, [POINTER(CInfoList)]),
     "regfast_ping": (c_int, [c_void_p, POINTER(c_uint64), *ERRBUF]),
+    "regfast_watch": (c_int, [c_void_p, c_char_p, POINTER(c_void_p), *ERRBUF]),
+    "regfast_watch_close": (None, [c_void_p]),
+    "regfast_watch_wait": (c_int, [c_void_p, c_uint64, c_uint32, *ERRBUF]),
+    "regfast_watch_status": (c_int, [c_void_p, POINTER(CWatchStatus)]),
+    "regfast_watch_members": (c_int, [c_void_p, POINTER(POINTER(CMemberList)), *ERRBUF]),
+    "regfast_reader_new": (c_int, [c_void_p, POINTER(c_void_p)]),
+    "regfast_reader_free": (None, [c_void_p]),
+    "regfast_local_match": (c_int, [c_void_p, c_char_p, c_size_t, POINTER(COwner)]),
+    "regfast_local_match_many": (c_int, [c_void_p, POINTER(CKey), c_size_t, POINTER(COwner)]),
+    "regfast_local_owners": (c_int, [c_void_p, c_char_p, c_size_t, c_size_t, POINTER(COwner)]),
 }
 
 
@@ -139,14 +166,22 @@ def load() -> ctypes.CDLL:
             f"cannot load libregfast: {reason}; install it, or set REGFAST_LIBRARY to the path of "
             "libregfast.so.0"
         )
-    for function, (result, parameters) in FUNCTIONS.items():
-        declared = getattr(library, function)
-        declared.restype = result
-        declared.argtypes = parameters
     return library
 
 
+def declare(library: ctypes.CDLL, prefix: str) -> None:
+    for function, (result, parameters) in FUNCTIONS.items():
+        if function.startswith(prefix):
+            declared = getattr(library, function)
+            declared.restype = result
+            declared.argtypes = parameters
+
+
 lib = load()
+declare(lib, "regfast_")
+# Calls that never wait, without letting go of the interpreter, which would cost more than they do.
+local = ctypes.PyDLL(None, handle=lib._handle)
+declare(local, "regfast_local_")
 
 
 class Error(Exception):
