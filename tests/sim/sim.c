@@ -371,20 +371,23 @@ static void be_old(struct rf_sim *sim, struct rf_sim_node *node)
     swim->push_pull_at_ns = rf_sim_local_ns(sim, node) + rf_random_below(&sim->random, interval_ns);
 }
 
-static uint8_t *encode_all(const struct rf_sim *sim, size_t *ret_size)
+/* A push/pull's state of the nodes `list`; NULL: of all that run. */
+static uint8_t *encode_state(const struct rf_sim *sim, const uint32_t *list, size_t list_count,
+                             size_t *ret_size)
 {
-    size_t running = rf_sim_running(sim);
-    size_t capacity = 64 + running * (RF_META_SIZE_MAX + 256);
+    size_t count = list == NULL ? rf_sim_running(sim) : list_count;
+    size_t capacity = 64 + count * (RF_META_SIZE_MAX + 256);
     uint8_t *bytes = malloc(capacity);
     RF_ASSERT(bytes != NULL);
     struct rf_packer packer = rf_packer(bytes, capacity);
-    struct rf_push_pull_header header = {.nodes_count = running};
+    struct rf_push_pull_header header = {.nodes_count = count};
     int code = rf_push_pull_header_encode(&header, &packer);
-    for (size_t i = 0; i < sim->nodes_count && code >= 0; i++) {
-        if (sim->nodes[i].serf == NULL) {
+    for (size_t i = 0; i < (list == NULL ? sim->nodes_count : count) && code >= 0; i++) {
+        const struct rf_sim_node *node = &sim->nodes[list == NULL ? i : list[i]];
+        if (node->serf == NULL) {
             continue;
         }
-        const struct rf_node *self = sim->nodes[i].serf->swim.self;
+        const struct rf_node *self = node->serf->swim.self;
         struct rf_push_node_state state = {.name = self->link.name,
                                            .address = self->address,
                                            .meta = rf_slice(self->meta, self->meta_size),
@@ -397,33 +400,64 @@ static uint8_t *encode_all(const struct rf_sim *sim, size_t *ret_size)
     return bytes;
 }
 
-void rf_sim_acquaint(struct rf_sim *sim)
+static void be_told(struct rf_sim *sim, uint32_t index, const struct rf_stream_message *state)
+{
+    struct rf_sim_node *node = &sim->nodes[index];
+    struct rf_error err = {0};
+    rf_serf_begin(node->serf, rf_sim_local_ns(sim, node));
+    int code = rf_swim_merge(&node->serf->swim, node->serf->now_ns, state, &err);
+    RF_ASSERT(code == 0);
+    rf_serf_end(node->serf);
+    forget_outputs(node);
+    be_old(sim, node);
+    rf_sim_check_all(sim, index);
+    schedule(sim, index);
+}
+
+/* Takes the state, and tells the nodes [first, end) that run of it. */
+static void tell(struct rf_sim *sim, uint32_t first, uint32_t end, uint8_t *bytes, size_t size)
 {
     static const struct rf_envelope plain;
-    size_t size = 0;
-    uint8_t *bytes = encode_all(sim, &size);
     struct rf_stream_parser parser;
     rf_stream_parser_init(&parser, &plain, RF_STREAM_REQUEST);
     int code = rf_stream_parser_feed(&parser, bytes, size);
     RF_ASSERT(code == 1);
-    for (uint32_t i = 0; i < sim->nodes_count; i++) {
-        struct rf_sim_node *node = &sim->nodes[i];
-        if (node->serf == NULL) {
-            continue;
+    for (uint32_t i = first; i < end; i++) {
+        if (sim->nodes[i].serf != NULL) {
+            be_told(sim, i, rf_stream_parser_message(&parser));
         }
-        struct rf_error err = {0};
-        rf_serf_begin(node->serf, rf_sim_local_ns(sim, node));
-        code = rf_swim_merge(&node->serf->swim, node->serf->now_ns,
-                             rf_stream_parser_message(&parser), &err);
-        RF_ASSERT(code == 0);
-        rf_serf_end(node->serf);
-        forget_outputs(node);
-        be_old(sim, node);
-        rf_sim_check_all(sim, i);
-        schedule(sim, i);
     }
     rf_stream_parser_fini(&parser);
     free(bytes);
+}
+
+void rf_sim_acquaint(struct rf_sim *sim)
+{
+    size_t size = 0;
+    uint8_t *bytes = encode_state(sim, NULL, 0, &size);
+    tell(sim, 0, (uint32_t)sim->nodes_count, bytes, size);
+}
+
+void rf_sim_acquaint_some(struct rf_sim *sim, size_t common_count, size_t known_max)
+{
+    RF_ASSERT(common_count <= known_max && known_max <= sim->nodes_count);
+    uint32_t *list = calloc(sim->nodes_count, sizeof(list[0]));
+    RF_ASSERT(list != NULL);
+    for (uint32_t i = 0; i < sim->nodes_count; i++) {
+        list[i] = i;
+    }
+    for (uint32_t i = 0; i < sim->nodes_count; i++) {
+        for (size_t k = common_count; k < known_max; k++) { /* Fisher-Yates, as far as wanted */
+            size_t other = k + rf_random_below(&sim->random, sim->nodes_count - k);
+            uint32_t index = list[other];
+            list[other] = list[k];
+            list[k] = index;
+        }
+        size_t size = 0;
+        uint8_t *bytes = encode_state(sim, list, known_max, &size);
+        tell(sim, i, i + 1, bytes, size);
+    }
+    free(list);
 }
 
 /* ---- steps ---- */

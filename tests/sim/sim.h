@@ -167,6 +167,10 @@ void rf_sim_start_node(struct rf_sim *sim, size_t index, const char *name);
  */
 void rf_sim_acquaint(struct rf_sim *sim);
 
+/* Likewise, but each knows only the first `common_count` of all, and others at random up to
+ * `known_max`: for clusters that do not fit into memory. All run. */
+void rf_sim_acquaint_some(struct rf_sim *sim, size_t common_count, size_t known_max);
+
 /* Ends it without a word. */
 void rf_sim_kill(struct rf_sim *sim, size_t index);
 
