@@ -220,7 +220,6 @@ struct rf_swim {
     uint64_t probe_at_ns;
     uint64_t gossip_at_ns;
     uint64_t push_pull_at_ns;
-    uint64_t catch_up_start_ns;
     uint64_t catch_up_at_ns;   /* the next push/pull of the series; UINT64_MAX: there is none */
     uint32_t catch_up_step;    /* push/pulls of the series so far */
     size_t catch_up_nodes;     /* known at the last of them */

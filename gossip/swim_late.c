@@ -16,25 +16,25 @@
 #define NS_PER_MS UINT64_C(1000000)
 
 /*
- * Offsets of the series, in thirtieths of the push/pull interval: 1, 3 and 7 s in a LAN. The later
- * ones are for large clusters that all start at once, of which some are not done by then: they come
- * only if the number of nodes has changed since the one before.
+ * Pauses of the series, in thirtieths of the push/pull interval: 1, 3 and 7 s from its beginning in
+ * a LAN. The later ones are for large clusters that all start at once: each push/pull triples the
+ * number of those that know everybody, so thousands need eight or nine of them. They come only if
+ * the number of nodes has changed since the one before.
  */
-static const uint64_t catch_up_steps[] = {0, 1, 3, 7, 11, 15};
+static const uint64_t catch_up_pauses[] = {0, 1, 2, 4, 4, 3, 3, 3, 3, 3};
 enum {
     CATCH_UP_UNIT = 30,
     CATCH_UP_ALWAYS = 4,
-    CATCH_UP_STEPS = sizeof(catch_up_steps) / sizeof(catch_up_steps[0])
+    CATCH_UP_STEPS = sizeof(catch_up_pauses) / sizeof(catch_up_pauses[0])
 };
 
 /* ---- catching up ---- */
 
 /* A fifth more or less, at random: nodes that start together shall not all call together. */
-static uint64_t catch_up_at_ns(struct rf_swim *swim, uint32_t step)
+static uint64_t catch_up_at_ns(struct rf_swim *swim, uint64_t now_ns, uint32_t step)
 {
-    uint64_t offset_ns = swim->config.push_pull_interval_ns / CATCH_UP_UNIT * catch_up_steps[step];
-    return swim->catch_up_start_ns + offset_ns - offset_ns / 5 +
-           rf_random_below(&swim->random, 2 * offset_ns / 5 + 1);
+    uint64_t pause_ns = swim->config.push_pull_interval_ns / CATCH_UP_UNIT * catch_up_pauses[step];
+    return now_ns + pause_ns - pause_ns / 5 + rf_random_below(&swim->random, 2 * pause_ns / 5 + 1);
 }
 
 void rf_swim_catch_up(struct rf_swim *swim, uint64_t now_ns, bool is_at_once)
@@ -42,9 +42,8 @@ void rf_swim_catch_up(struct rf_swim *swim, uint64_t now_ns, bool is_at_once)
     if (swim->is_leaving || swim->catch_up_at_ns != UINT64_MAX) {
         return;
     }
-    swim->catch_up_start_ns = now_ns;
     swim->catch_up_step = is_at_once ? 0 : 1;
-    swim->catch_up_at_ns = catch_up_at_ns(swim, swim->catch_up_step);
+    swim->catch_up_at_ns = catch_up_at_ns(swim, now_ns, swim->catch_up_step);
 }
 
 void rf_swim_catch_up_tick(struct rf_swim *swim, uint64_t now_ns)
@@ -67,7 +66,7 @@ void rf_swim_catch_up_tick(struct rf_swim *swim, uint64_t now_ns)
     swim->catch_up_step++;
     swim->catch_up_at_ns = swim->catch_up_step == CATCH_UP_STEPS
                                ? UINT64_MAX
-                               : catch_up_at_ns(swim, swim->catch_up_step);
+                               : catch_up_at_ns(swim, now_ns, swim->catch_up_step);
 }
 
 /* ---- lateness ---- */

@@ -929,6 +929,24 @@ static void who_still_learns_of_others_goes_on_catching_up(void **state)
     assert_in_range(at_ms[0], 8800, 13200); /* and no fifth, for nothing was new by then */
 }
 
+/* As in a large cluster that starts all at once. */
+static void who_learns_of_others_all_the_time_catches_up_for_one_interval(void **state)
+{
+    (void)state;
+    uint64_t at_ms[8];
+    uint64_t start_ns = now_ns;
+    size_t count = 0;
+    for (uint64_t second = 0; second < 60; second++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "n%u", (unsigned)second);
+        hear_alive(name, 1);
+        size_t more = note_push_pulls(start_ns, start_ns + (second + 1) * 1000 * MS, at_ms);
+        assert_true(more == 0 || second < 32); /* 26 s, a fifth more at most */
+        count += more;
+    }
+    assert_int_equal(count, 9);
+}
+
 static void who_was_paused_catches_up_at_once_and_after_1_3_and_7_s(void **state)
 {
     (void)state;
@@ -1025,6 +1043,7 @@ int main(void)
         CASE(lateness_below_the_bound_or_without_one_changes_nothing),
         CASE(who_was_alone_catches_up_after_1_3_and_7_s),
         CASE(who_still_learns_of_others_goes_on_catching_up),
+        CASE(who_learns_of_others_all_the_time_catches_up_for_one_interval),
         CASE(who_was_paused_catches_up_at_once_and_after_1_3_and_7_s),
         CASE(update_is_announced_with_the_next_incarnation),
         CASE(configurations_out_of_range_are_refused),
