@@ -449,9 +449,24 @@ void rf_client_receive(struct regfast_client *client)
 
 /* ---- driving ---- */
 
+/* Something should have come by now. If nobody has looked for some time, it may be there. */
+static bool is_overdue(const struct regfast_client *client, uint64_t now_ns)
+{
+    return client->registry != NULL &&
+           ((client->calls.count > 0 && now_ns >= client->calls_turn_ns) ||
+            now_ns >=
+                (client->up_ns != 0 ? rf_session_deadline_ns(&client->session) : client->turn_ns));
+}
+
 void rf_client_turn(struct regfast_client *client)
 {
-    expire(client, rf_client_now_ns());
+    uint64_t now_ns = rf_client_now_ns();
+    if (is_overdue(client, now_ns)) {
+        connect_registry(client);
+        rf_link_wait(&client->link, 0);
+        rf_client_receive(client);
+    }
+    expire(client, now_ns);
     connect_registry(client);
     flush(client);
 }

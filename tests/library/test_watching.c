@@ -112,6 +112,20 @@ static void answers_as(struct served *served)
     regfast_reader_free(reader);
 }
 
+static uint64_t info_number(const char *name)
+{
+    struct regfast_info_list *list;
+    uint64_t number = UINT64_MAX;
+    assert_int_equal(regfast_info(client, &list, error, sizeof(error)), 0);
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->entries[i].name, name) == 0) {
+            number = list->entries[i].number;
+        }
+    }
+    regfast_info_list_free(list);
+    return number;
+}
+
 static void put_two_more(struct served *served)
 {
     served_put(served, "web", "web-5", "10.0.0.5:80", 500, RF_MEMBER_ALIVE);
@@ -175,6 +189,26 @@ static void watch_is_kept_current_by_calls_and_by_an_event_loop(void **state)
         assert_true(served_now_ms() < end_ms);
     }
     regfast_watch_close(watch);
+    regfast_close(client);
+    served_stop(&first);
+}
+
+/* What came while nobody looked was in time. */
+static void watch_outlives_a_program_that_looks_late(void **state)
+{
+    (void)state;
+    enum { SLOW_HEARTBEAT_MS = 200 };
+    const struct regfast_options options = {.size = sizeof(options),
+                                            .heartbeat_ms = SLOW_HEARTBEAT_MS};
+    served_begin(&first, NULL);
+    assert_int_equal(regfast_open(first.addr, &options, &client, error, sizeof(error)), 0);
+    assert_int_equal(regfast_watch(client, "web", &watch, error, sizeof(error)), 0);
+    assert_int_equal(regfast_watch_wait(watch, 0, PATIENCE_MS, error, sizeof(error)), 0);
+    for (int i = 0; i < 2; i++) {
+        served_sleep_ms(5 * SLOW_HEARTBEAT_MS);
+        assert_int_equal(regfast_process(client, error, sizeof(error)), 0); /* sends a heartbeat */
+    }
+    assert_int_equal(info_number("connections_accepted"), 1);
     regfast_close(client);
     served_stop(&first);
 }
@@ -529,6 +563,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(watch_knows_what_the_registry_knows_and_what_changes),
         cmocka_unit_test(watch_is_kept_current_by_calls_and_by_an_event_loop),
+        cmocka_unit_test(watch_outlives_a_program_that_looks_late),
         cmocka_unit_test(watch_goes_on_with_another_registry_when_its_own_ends),
         cmocka_unit_test(watch_answers_while_every_registry_is_gone_and_goes_on_when_one_is_back),
         cmocka_unit_test(watch_is_not_emptied_by_a_registry_that_knows_less),
