@@ -20,10 +20,12 @@
  *
  * Errors:  calls return 0 or a count, or a negative code: -errno or REGFAST_E...; with a code,
  *          `errbuf` (may be NULL) has a text that says where and why, and ret_... are untouched.
- * Threads: a client or a registration is used by one thread at a time; different ones do not know
- *          each other. There is no global state, no output, no signal, no exit.
- * Fork:    a client goes on in parent and child, each with a connection of its own. A registration
- *          stays with the parent, since its thread does: the child calls nothing for it.
+ * Threads: a client or a registration is used by one thread at a time, a client with the option
+ *          `background` by any number; different ones do not know each other. There is no global
+ *          state, no output, no signal, no exit.
+ * Fork:    a client goes on in parent and child, each with a connection of its own. What has a
+ *          thread, a registration and a client with `background`, stays with the parent: in the
+ *          child such a client is closed and nothing else.
  * Growth:  option structs begin with their size, which the caller sets, so that a later library
  *          takes the structs of a program built before it. Everything else unset is 0.
  */
@@ -79,7 +81,8 @@ struct regfast_options {
     size_t size;                 /* sizeof(struct regfast_options) */
     uint32_t connect_timeout_ms; /* to one address; 0: 1000 */
     uint32_t call_timeout_ms;    /* of a whole call, connecting and the retry included; 0: 3000 */
-    uint32_t background;         /* 1: a thread of the library's drives the client */
+    uint32_t background;         /* 1: a thread of the library's drives the client, which is then
+                                    for all threads */
     uint32_t in_order;           /* 1: registries are tried in the order in which they are given; 0:
                                     each client begins with a random one, which spreads clients */
     uint32_t discover;           /* 1: the registries that the group `registry-group` names are used
@@ -392,7 +395,9 @@ REGFAST_API int regfast_watch_members(struct regfast_watch *watch,
  */
 struct regfast_reader;
 
-/* Errors: -EINVAL an argument is NULL; -ENOMEM. */
+/* A reader for one thread.
+ * Ownership: *ret_reader ends by regfast_reader_free, before its watch does.
+ * Errors:    -EINVAL an argument is NULL; -ENOMEM. */
 REGFAST_API int regfast_reader_new(struct regfast_watch *watch, struct regfast_reader **ret_reader);
 
 /* NULL is allowed. */
@@ -412,10 +417,14 @@ REGFAST_API int regfast_local_match_many(struct regfast_reader *reader,
                                          const struct regfast_key *keys, size_t keys_count,
                                          struct regfast_owner *ret_owners);
 
-/* As regfast_owners: returns how many there are, at most `count`, 1..REGFAST_OWNERS_MAX. */
+/* As regfast_owners, `count` being 1..REGFAST_OWNERS_MAX.
+ * Returns how many there are, at most `count`. On failure ret_owners is undefined.
+ * Errors: as regfast_local_match. */
 REGFAST_API int regfast_local_owners(struct regfast_reader *reader, const void *key,
                                      size_t key_size, size_t count,
                                      struct regfast_owner *ret_owners);
+
+/* ---- regfast_match_bounded: an instance for a key that is not loaded above its share ---- */
 
 /* A request under way, in the caller's storage. All zero: none. */
 struct regfast_load {
@@ -431,7 +440,7 @@ struct regfast_load {
  * keys still go where regfast_local_match sends them.
  *
  * `factor` is above 1; 0 is 1.25. The nearer to 1, the more even and the more keys go elsewhere.
- * Errors: as regfast_local_match; -EINVAL a factor that is none. *ret_load is as before.
+ * Errors: as regfast_local_match; -EINVAL a factor that is none.
  * Method: "Consistent Hashing with Bounded Loads", 2017.
  */
 REGFAST_API int regfast_match_bounded(struct regfast_reader *reader, const void *key,
