@@ -37,6 +37,18 @@ const struct regctl_command rf_regctl_commands[] = {
      "before "
      "and after. They are exact, from the points of both rings. Nothing is changed.",
      rf_regctl_what_if, 1, 1, REGCTL_SCOPE_ASK | REGCTL_SCOPE_WHAT_IF},
+    {"verify", "",
+     "Asks every registry, by the members of registry-group, for its digests, and prints who "
+     "agrees "
+     "with the most of them, who differs, in which group, and who does not answer. Exits with 0 if "
+     "all agree, 1 if some differ, 4 if some do not answer.",
+     rf_regctl_verify, 0, 0, REGCTL_SCOPE_ASK | REGCTL_SCOPE_VERIFY},
+    {"top", "",
+     "Shows what each registry of -s does: lookups and requests a second, how long requests take "
+     "inside it, changes, groups and members, and of a single one its workers. q or Ctrl-C ends "
+     "it. "
+     "Where standard output is no terminal it is shown once; with -json an object each interval.",
+     rf_regctl_top, 0, 0, REGCTL_SCOPE_ASK | REGCTL_SCOPE_TOP},
     {"register", "-group GROUP -id ID -addr ADDR -registries HOST:PORT,...",
      "Joins the cluster as that member, prints one line when it has joined, and leaves on SIGTERM "
      "or SIGINT; a second signal ends it at once.",
@@ -54,6 +66,10 @@ const struct regctl_command rf_regctl_commands[] = {
      "it, remove the old one, each when the step before has succeeded. list prints KEY, NODES that "
      "have it and NODES that encrypt with it. Exits with 0 if every node has done it.",
      rf_regctl_keys, 1, 2, REGCTL_SCOPE_ADMIN | REGCTL_SCOPE_KEYS},
+    {"complete", "-- WORD...",
+     "Prints what may stand in place of the last WORD, which may be empty, after the others: for "
+     "the completion of shells.",
+     rf_regctl_complete, 1, ARGUMENTS_ANY, REGCTL_SCOPE_COMPLETE},
 };
 
 const size_t rf_regctl_commands_count = sizeof(rf_regctl_commands) / sizeof(rf_regctl_commands[0]);
@@ -67,7 +83,9 @@ static const struct rf_option table[] = {
      RF_OPTION_HOST_PORTS, .port_default = 9800, .scope = REGCTL_SCOPE_ASK,
      .default_value = "127.0.0.1:9800", .text = &rf_regctl_values.server},
     {"timeout", "MS",
-     "Time for an answer, in milliseconds. (default 3000; 60000 for what goes through -admin)",
+     "Time for an answer, in milliseconds. (default 3000; 1000 for top; 60000 for what goes "
+     "through "
+     "-admin)",
      RF_OPTION_NUMBER, .min = 1, .max = 3600000, .scope = REGCTL_SCOPE_ASK | REGCTL_SCOPE_ADMIN,
      .number = &rf_regctl_values.timeout_ms},
     {"admin", "PATH",
@@ -112,6 +130,15 @@ static const struct rf_option table[] = {
      .default_value = "0", .number = &rf_regctl_values.drain_ms},
     {"replicas", "N", "Weight: points in the ring.", RF_OPTION_NUMBER, .min = 1, .max = 65535,
      .scope = REGCTL_SCOPE_REGISTER, .default_value = "1000", .number = &rf_regctl_values.replicas},
+    {"wait", "SECONDS",
+     "As long as some differ or do not answer, ask all again for so long: a change may be under "
+     "way.",
+     RF_OPTION_NUMBER, .max = 3600, .scope = REGCTL_SCOPE_VERIFY, .default_value = "5",
+     .number = &rf_regctl_values.wait_s},
+    {"interval", "SECONDS", "Time between two looks.", RF_OPTION_NUMBER, .min = 1, .max = 3600,
+     .scope = REGCTL_SCOPE_TOP, .default_value = "1", .number = &rf_regctl_values.interval_s},
+    {"once", NULL, "Show one interval and end.", RF_OPTION_FLAG, .scope = REGCTL_SCOPE_TOP,
+     .flag = &rf_regctl_values.once},
     {"remove", "ID", "A member that goes; may be repeated.", RF_OPTION_TEXT_LIST,
      .scope = REGCTL_SCOPE_WHAT_IF, .list = &rf_regctl_values.remove},
     {"add", "ID[:REPLICAS]",

@@ -19,6 +19,9 @@ enum {
     REGCTL_SCOPE_FORGET = 8,
     REGCTL_SCOPE_KEYS = 16,
     REGCTL_SCOPE_WHAT_IF = 32,
+    REGCTL_SCOPE_VERIFY = 64,
+    REGCTL_SCOPE_TOP = 128,
+    REGCTL_SCOPE_COMPLETE = 256, /* has no options of its own */
 };
 
 struct regctl_command {

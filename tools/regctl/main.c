@@ -15,6 +15,7 @@
 
 enum {
     ASK_TIMEOUT_MS = 3000,
+    TOP_TIMEOUT_MS = 1000,    /* keys wait meanwhile */
     ADMIN_TIMEOUT_MS = 60000, /* other nodes are told or asked meanwhile */
 };
 
@@ -138,6 +139,14 @@ static int check_usage(const struct regctl_command *command, int arguments_count
     return REGCTL_OK;
 }
 
+static uint64_t default_timeout_ms(const struct regctl_command *command)
+{
+    if ((command->scope & REGCTL_SCOPE_TOP) != 0) {
+        return TOP_TIMEOUT_MS;
+    }
+    return (command->scope & REGCTL_SCOPE_ASK) != 0 ? ASK_TIMEOUT_MS : ADMIN_TIMEOUT_MS;
+}
+
 static int run_command(const struct regctl_command *command, int arguments_count, char **arguments)
 {
     struct regfast_client *client = NULL;
@@ -145,8 +154,7 @@ static int run_command(const struct regctl_command *command, int arguments_count
         rf_regctl_values.admin = getenv("REGFAST_ADMIN");
     }
     if (rf_regctl_values.timeout_ms == 0) {
-        rf_regctl_values.timeout_ms =
-            (command->scope & REGCTL_SCOPE_ASK) != 0 ? ASK_TIMEOUT_MS : ADMIN_TIMEOUT_MS;
+        rf_regctl_values.timeout_ms = default_timeout_ms(command);
     }
     if ((command->scope & REGCTL_SCOPE_ASK) != 0) {
         char error[REGFAST_ERROR_SIZE];

@@ -17,7 +17,7 @@ struct regctl_table {
     size_t columns;  /* at most 32 */
     uint32_t right;  /* bit i: column i is flush right, as numbers are */
     char **cells;    /* private: row by row */
-    size_t count;    /* private */
+    size_t count;    /* of cells; read only */
     size_t capacity; /* private */
     bool has_failed; /* private: there was no memory for a cell */
 };
