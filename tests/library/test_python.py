@@ -229,6 +229,30 @@ class Watching(WithRegistry):
                 use()
         watch.close()
 
+    def test_ends_while_threads_wait(self) -> None:
+        client = regfast.Client(self.registry.addr, call_timeout=20, background=True)
+        watches = [client.watch("web"), client.watch("web")]
+        updates = [watch.wait(timeout=WAIT_S).updates for watch in watches]
+        ended = []
+
+        def wait(i: int) -> None:
+            try:
+                while True:
+                    updates[i] = watches[i].wait(updates[i], timeout=WAIT_S).updates
+            except ValueError as error:
+                ended.append(str(error))
+
+        threads = [threading.Thread(target=wait, args=(i,)) for i in (0, 0, 1, 1)]
+        for thread in threads:
+            thread.start()
+        watches[0].close()
+        client.close()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(ended), 4)
+        self.assertIn("the watch is closed", ended)
+        self.assertIn("the client is closed", ended)
+
     def test_driven_by_calls(self) -> None:
         watch = self.client.watch("nobody")
         with self.assertRaises(regfast.Error) as raised:

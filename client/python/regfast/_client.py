@@ -2,47 +2,16 @@
 """Asking registries: regfast_open(3), regfast_match(3), regfast_members(3), regfast_groups(3)."""
 
 import ctypes
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from . import _library
+from ._gate import Gate
 from ._library import bytes_of, call, key_of, lib, text_of
 from ._values import Group, GroupList, MemberList, Owner, c_keys_of, member_list_of, owner_of
 from ._watch import Watch
-
-
-class Gate:
-    """Who is inside is not cut off: closing waits for them. `is_exclusive`: one at a time."""
-
-    def __init__(self, *, is_exclusive: bool) -> None:
-        self._changed = threading.Condition()
-        self._is_exclusive = is_exclusive
-        self._inside = 0
-        self._is_closed = False
-
-    @contextmanager
-    def enter(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_exclusive or self._inside == 0)
-            if self._is_closed:
-                raise ValueError("the client is closed")
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify_all()
-
-    def close(self) -> bool:
-        """Whether it was open."""
-        with self._changed:
-            was_closed, self._is_closed = self._is_closed, True
-            self._changed.wait_for(lambda: self._inside == 0)
-            return not was_closed
 
 
 class Client:
@@ -72,7 +41,7 @@ class Client:
         heartbeat: float | None = None,
     ) -> None:
         self._handle = ctypes.c_void_p()
-        self._gate = Gate(is_exclusive=not background)
+        self._gate = Gate("the client", is_exclusive=not background)
         self._watches: set[Watch] = set()
         options = _library.Options(
             size=ctypes.sizeof(_library.Options),
@@ -198,9 +167,7 @@ class Client:
     def watch(self, group: str) -> Watch:
         """Keeps what a registry knows of the group in this process, from now on. Returns at once;
         Watch.wait waits until something is known. The group need not exist."""
-        watch = Watch(self, group)
-        self._watches.add(watch)
-        return watch
+        return Watch(self, group)
 
     def ping(self) -> float:
         """The seconds of a round trip."""

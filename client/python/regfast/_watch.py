@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from . import _library
+from ._gate import Gate
 from ._library import bytes_of, call, error_of, key_of, lib, local, text_of
 from ._values import MemberList, Owner, c_keys_of, member_list_of, owner_of
 
@@ -55,16 +56,18 @@ class Watch:
 
     def __init__(self, client: "Client", group: str) -> None:
         self._client = client
+        self._gate = Gate("the watch", is_exclusive=False)
         self._lock = threading.Lock()  # of the reader, which one thread uses at a time
         self._handle = ctypes.c_void_p()
         self._reader = ctypes.c_void_p()
+        self.group = group
         with client._open() as handle:
             call("regfast_watch", handle, bytes_of(group, "group"), ctypes.byref(self._handle))
-        code = lib.regfast_reader_new(self._handle, ctypes.byref(self._reader))
-        if code < 0:
-            self.close()
-            raise error_of(code, text_of(lib.regfast_strerror(code)))
-        self.group = group
+            code = lib.regfast_reader_new(self._handle, ctypes.byref(self._reader))
+            if code < 0:
+                lib.regfast_watch_close(self._handle)
+                raise error_of(code, text_of(lib.regfast_strerror(code)))
+            client._watches.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -79,6 +82,8 @@ class Watch:
 
     def close(self) -> None:
         """Ends the watch. May be called again."""
+        if not self._gate.close():
+            return
         try:
             with self._client._open():
                 handle = self._handle
@@ -89,17 +94,14 @@ class Watch:
             pass  # its client is closed, and it with that
 
     def _forget(self) -> None:
-        """Its client is the caller's alone, or ends."""
+        """Before its handle ends."""
         with self._lock:
             lib.regfast_reader_free(self._reader)
             self._reader = ctypes.c_void_p()
-            self._handle = ctypes.c_void_p()
 
     @contextmanager
     def _open(self) -> Iterator[ctypes.c_void_p]:
-        with self._client._open():
-            if not self._handle:
-                raise ValueError("the watch is closed")
+        with self._gate.enter(), self._client._open():
             yield self._handle
 
     @property
