@@ -37,6 +37,13 @@ const struct regctl_command rf_regctl_commands[] = {
      "before "
      "and after. They are exact, from the points of both rings. Nothing is changed.",
      rf_regctl_what_if, 1, 1, REGCTL_SCOPE_ASK | REGCTL_SCOPE_WHAT_IF},
+    {"watch", "GROUP",
+     "Prints TIME, CHANGE (present, new, changed, forgotten), ID, ADDR, REPLICAS and STATE: a line "
+     "for each member there is, then for each change, until a signal ends it. When no registry "
+     "answers it says so on standard error, tries on, and goes on from there. With -json an object "
+     "a "
+     "line, those that tell of registries too.",
+     rf_regctl_watch, 1, 1, REGCTL_SCOPE_ASK},
     {"verify", "",
      "Asks every registry, by the members of registry-group, for its digests, and prints who "
      "agrees "

@@ -65,7 +65,8 @@ typedef int regctl_run(const struct regctl_options *options, struct regfast_clie
 
 regctl_run rf_regctl_match, rf_regctl_owners, rf_regctl_members, rf_regctl_groups, rf_regctl_info,
     rf_regctl_ping, rf_regctl_explain, rf_regctl_what_if, rf_regctl_verify, rf_regctl_top,
-    rf_regctl_complete, rf_regctl_register, rf_regctl_forget, rf_regctl_rtt, rf_regctl_keys;
+    rf_regctl_complete, rf_regctl_watch, rf_regctl_register, rf_regctl_forget, rf_regctl_rtt,
+    rf_regctl_keys;
 
 /*
  * Sends a request to the admin socket and waits for its result. Takes `request` (NULL: there was no

@@ -157,20 +157,24 @@ static enum regctl_screen_event read_signal(struct regctl_screen *screen)
                                                                            : REGCTL_SCREEN_END;
 }
 
-enum regctl_screen_event rf_regctl_screen_wait(struct regctl_screen *screen, uint64_t deadline_ns)
+enum regctl_screen_event rf_regctl_screen_wait(struct regctl_screen *screen, uint64_t deadline_ns,
+                                               int other_fd)
 {
     for (;;) {
         uint64_t now_ns = rf_regctl_now_ns();
         uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS + 1 : 0;
         struct pollfd fds[] = {
             {.fd = screen->signals_fd, .events = POLLIN},
-            {.fd = screen->is_open && screen->has_keyboard ? STDIN_FILENO : -1, .events = POLLIN}};
-        int ready = poll(fds, 2, (int)(left_ms < WAIT_MS_MAX ? left_ms : WAIT_MS_MAX));
+            {.fd = screen->is_open && screen->has_keyboard ? STDIN_FILENO : -1, .events = POLLIN},
+            {.fd = other_fd, .events = POLLIN}};
+        int ready = poll(fds, 3, (int)(left_ms < WAIT_MS_MAX ? left_ms : WAIT_MS_MAX));
         enum regctl_screen_event event = REGCTL_SCREEN_TIME;
         if (ready > 0 && fds[0].revents != 0) {
             event = read_signal(screen);
         } else if (ready > 0 && fds[1].revents != 0) {
             event = read_keys(screen);
+        } else if (ready > 0 && fds[2].revents != 0) {
+            event = REGCTL_SCREEN_INPUT;
         }
         if (event != REGCTL_SCREEN_TIME || now_ns >= deadline_ns) {
             return event;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * screen.h - a terminal that is drawn on in place, and left as it was.
+ * screen.h - waiting for what ends a command that goes on and on; and, if it draws, a terminal that
+ * is drawn on in place, and left as it was.
  */
 #ifndef RF_TOOLS_REGCTL_SCREEN_H
 #define RF_TOOLS_REGCTL_SCREEN_H
@@ -12,6 +13,7 @@
 enum regctl_screen_event {
     REGCTL_SCREEN_TIME,   /* the time has come */
     REGCTL_SCREEN_RESIZE, /* draw again */
+    REGCTL_SCREEN_INPUT,  /* there is something on the other descriptor */
     REGCTL_SCREEN_END,    /* q, Ctrl-C, or a signal to end */
 };
 
@@ -35,8 +37,10 @@ void rf_regctl_screen_close(struct regctl_screen *screen);
 /* Shows the lines of `text`, each cut at the terminal's width, as many as it has. */
 void rf_regctl_screen_draw(const struct regctl_screen *screen, const char *text);
 
-/* Waits until `deadline_ns` of the monotonic clock, or for what comes before. */
-enum regctl_screen_event rf_regctl_screen_wait(struct regctl_screen *screen, uint64_t deadline_ns);
+/* Waits until `deadline_ns` of the monotonic clock, or for what comes before. `other_fd` is waited
+ * for too; -1: none. */
+enum regctl_screen_event rf_regctl_screen_wait(struct regctl_screen *screen, uint64_t deadline_ns,
+                                               int other_fd);
 
 uint64_t rf_regctl_now_ns(void);
 

@@ -314,9 +314,10 @@ static int run(struct top *top)
     uint64_t next_ns = rf_regctl_now_ns() + interval_ns;
     int status = top->is_live ? draw(top) : REGCTL_OK;
     while (status == REGCTL_OK && ferror(stdout) == 0) {
-        switch (rf_regctl_screen_wait(&top->screen, next_ns)) {
+        switch (rf_regctl_screen_wait(&top->screen, next_ns, -1)) {
         case REGCTL_SCREEN_END:
             return REGCTL_OK;
+        case REGCTL_SCREEN_INPUT: /* there is no other descriptor */
         case REGCTL_SCREEN_RESIZE:
             status = top->is_live ? draw(top) : REGCTL_OK;
             break;
