@@ -171,8 +171,9 @@ static int apply_change(struct rf_replica *replica, const struct rf_wire_change 
 /* ---- what is published ---- */
 
 /*
- * Whether all who are in the published ring have left, as far as was told since. Only asked while
- * nobody is in the ring that was told: who is not known any more counts as what it was last.
+ * Whether all who are in the published ring have left, or drain, as far as was told since. Only
+ * asked while nobody is in the ring that was told: who is not known any more counts as what it was
+ * last.
  */
 static bool have_all_left(struct rf_replica *replica, const struct rf_view *view)
 {
@@ -183,7 +184,8 @@ static bool have_all_left(struct rf_replica *replica, const struct rf_view *view
             continue;
         }
         if (rf_roster_find(replica->roster, view->group->by_slot[slot]->id, &told)) {
-            view->has_left[slot] = told.state == RF_MEMBER_LEFT;
+            /* Who drains wants no keys: it says so itself. */
+            view->has_left[slot] = told.state == RF_MEMBER_LEFT || told.state == RF_MEMBER_DRAINING;
         }
         have_all &= view->has_left[slot] != 0;
     }
