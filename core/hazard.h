@@ -115,6 +115,18 @@ static inline struct rf_hazard_value *rf_hazard_enter(struct rf_hazard *hazard,
     }
 }
 
+/* The same, but NULL if readers have to fence or something was published just now: for who has
+ * another way, so that there is neither loop nor call. Leave in either case. */
+static inline struct rf_hazard_value *rf_hazard_try_enter(struct rf_hazard *hazard,
+                                                          struct rf_hazard_line *line)
+{
+    const uintptr_t seen = atomic_load_explicit(&hazard->current, memory_order_acquire);
+    atomic_store_explicit(&line->held, seen, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst); /* as above */
+    const uintptr_t again = atomic_load_explicit(&hazard->current, memory_order_acquire);
+    return RF_LIKELY(again == seen && (seen & 1) == 0) ? (struct rf_hazard_value *)seen : NULL;
+}
+
 static inline void rf_hazard_leave(struct rf_hazard_line *line)
 {
     atomic_store_explicit(&line->held, 0, memory_order_release);

@@ -69,6 +69,22 @@ static inline bool rf_ring_line_is_unsure(const struct rf_ring_line *line, uint1
                        line->residues[before_count] == residue);
 }
 
+/* rf_ring_owner, if the line can tell it: for who has another way, so that there is no call here.
+ */
+static inline bool rf_ring_owner_of_line(const struct rf_ring *ring, uint64_t hash,
+                                         uint16_t *ret_slot)
+{
+    uint16_t residue;
+    const struct rf_ring_line *line = &ring->lines[rf_ring_line_of(ring, hash, &residue)];
+#if RF_RING_HAS_X86
+    unsigned before_count = rf_ring_before_sse2(line, residue);
+#else
+    unsigned before_count = rf_ring_before_scalar(line, residue);
+#endif
+    *ret_slot = line->slots[before_count];
+    return !rf_ring_line_is_unsure(line, residue, before_count);
+}
+
 /* rf_ring_owner. */
 static inline uint16_t rf_ring_owner_inline(const struct rf_ring *ring, uint64_t hash)
 {
