@@ -15,9 +15,6 @@
 
 #include "core/assert.h"
 
-static _Thread_local volatile uint64_t allocations;
-static _Thread_local volatile uint64_t system_calls;
-
 #if BENCH_IS_SANITIZED
 
 struct local_counts local_count(void (*run)(void *user), void *user)
@@ -27,6 +24,9 @@ struct local_counts local_count(void (*run)(void *user), void *user)
 }
 
 #else
+
+static _Thread_local volatile uint64_t allocations;
+static _Thread_local volatile uint64_t system_calls;
 
 /* glibc's own names for what is put before it. */
 void *__libc_malloc(size_t size);

@@ -73,21 +73,20 @@ __attribute__((noinline, cold)) static void copy_long(const struct rf_view *view
     memcpy(ret_owner->addr, member->addr, strlen(member->addr) + 1);
 }
 
-/* False: it is too long for its line, and copy_long can. */
-static inline bool copy_short(const struct rf_view *view, uint16_t slot,
+static inline void copy_short(const struct rf_view *view, uint16_t slot,
                               struct regfast_owner *ret_owner)
 {
     const struct rf_view_owner *owner = &view->owners[slot];
     ret_owner->version = view->version;
     memcpy(ret_owner->id, owner->id, sizeof(owner->id));
     memcpy(ret_owner->addr, owner->addr, sizeof(owner->addr));
-    return RF_LIKELY(owner->addr[RF_VIEW_TEXT_SIZE - 1] == '\0');
 }
 
 static inline void copy_owner(const struct rf_view *view, uint16_t slot,
                               struct regfast_owner *ret_owner)
 {
-    if (!copy_short(view, slot, ret_owner)) {
+    copy_short(view, slot, ret_owner);
+    if (RF_UNLIKELY(view->owners[slot].addr[RF_VIEW_TEXT_SIZE - 1] != '\0')) {
         copy_long(view, slot, ret_owner);
     }
 }
@@ -116,29 +115,43 @@ __attribute__((noinline)) static int match_any(struct regfast_reader *reader, co
     return code;
 }
 
+/* Goes on, in the section, where the line of the ring could not tell the owner. */
+__attribute__((noinline, cold)) static int match_exact(struct regfast_reader *reader, uint64_t hash,
+                                                       struct regfast_owner *ret_owner)
+{
+    const struct rf_view *view = rf_view_of(rf_hazard_held(reader->line));
+    copy_owner(view, rf_ring_owner(view->ring, hash), ret_owner);
+    rf_hazard_leave(reader->line);
+    return 0;
+}
+
 /*
- * The usual case, for which there is no call in it, so that no register has to be saved: a key of 1
- * to 16 bytes, placement v1, readers that do not fence, a line that can tell, a short answer. All
- * else leaves by a jump. (flatten: the hash is inlined, and of it only what keys of that size
- * need.)
+ * The usual case: a key of 1 to 16 bytes, readers that do not fence, a view that is as usual, a
+ * line that can tell. All else leaves by a jump, so that there is no call in it and no register
+ * to be saved: each instruction less lets the processor look further ahead, to where the next
+ * lookup begins to wait for its memory. (flatten: the hash is inlined, and of it only what keys of
+ * that size need.)
  */
 __attribute__((flatten)) int regfast_local_match(struct regfast_reader *reader, const void *key,
                                                  size_t key_size, struct regfast_owner *ret_owner)
 {
-    if (RF_UNLIKELY(reader == NULL || key == NULL || ret_owner == NULL ||
-                    key_size - 1 >= KEY_SIZE_SHORT)) {
-        return match_any(reader, key, key_size, ret_owner);
-    }
-    struct rf_hazard_line *line = reader->line;
-    const struct rf_view *view = rf_view_of(rf_hazard_try_enter(&reader->replica->hazard, line));
+    struct rf_hazard_value *value;
     uint16_t slot;
-    if (RF_UNLIKELY(view == NULL || view->kind != RF_VIEW_V1 ||
-                    !rf_ring_owner_of_line(view->ring, XXH3_64bits(key, key_size), &slot) ||
-                    !copy_short(view, slot, ret_owner))) {
-        rf_hazard_leave(line);
+    if (RF_UNLIKELY(key_size - 1 >= KEY_SIZE_SHORT) || RF_UNLIKELY(reader == NULL) ||
+        RF_UNLIKELY(key == NULL) || RF_UNLIKELY(ret_owner == NULL)) {
         return match_any(reader, key, key_size, ret_owner);
     }
-    rf_hazard_leave(line);
+    if (!rf_hazard_try_enter(&reader->replica->hazard, reader->line, &value)) {
+        rf_hazard_leave(reader->line);
+        return match_any(reader, key, key_size, ret_owner);
+    }
+    const struct rf_view *view = rf_view_of(value);
+    const uint64_t hash = XXH3_64bits(key, key_size);
+    if (RF_UNLIKELY(!rf_ring_owner_of_line(view->ring, hash, &slot))) {
+        return match_exact(reader, hash, ret_owner);
+    }
+    copy_short(view, slot, ret_owner);
+    rf_hazard_leave(reader->line);
     return 0;
 }
 

@@ -59,10 +59,15 @@ static struct rf_view *allocate(size_t slots_count)
 
 struct rf_view *rf_view_new_unknown(void)
 {
-    return allocate(0); /* RF_VIEW_UNKNOWN is 0 */
+    struct rf_view *view = allocate(0); /* RF_VIEW_UNKNOWN is 0 */
+    if (view != NULL) {
+        view->hazard.is_unusual = true;
+    }
+    return view;
 }
 
-static void fill_owner(struct rf_view_owner *owner, const struct rf_member *member)
+/* Returns whether it is short. */
+static bool fill_owner(struct rf_view_owner *owner, const struct rf_member *member)
 {
     const size_t id_size = strlen(member->id);
     const size_t addr_size = strlen(member->addr);
@@ -70,9 +75,10 @@ static void fill_owner(struct rf_view_owner *owner, const struct rf_member *memb
     if (id_size < RF_VIEW_TEXT_SIZE && addr_size < RF_VIEW_TEXT_SIZE) {
         memcpy(owner->id, member->id, id_size);
         memcpy(owner->addr, member->addr, addr_size);
-    } else {
-        owner->addr[RF_VIEW_TEXT_SIZE - 1] = 1;
+        return true;
     }
+    owner->addr[RF_VIEW_TEXT_SIZE - 1] = 1;
+    return false;
 }
 
 static struct rf_shared_catalog *share(const struct rf_view_source *source)
@@ -120,10 +126,11 @@ int rf_view_new(const struct rf_view_source *source, struct rf_loads *loads,
         unshare(source, shared);
         return code;
     }
+    bool is_short = true;
     for (size_t slot = 0; slot < slots_count; slot++) {
         struct rf_view_owner *owner = (struct rf_view_owner *)&view->owners[slot];
         if (group->by_slot[slot] != NULL) {
-            fill_owner(owner, group->by_slot[slot]);
+            is_short &= fill_owner(owner, group->by_slot[slot]);
         } else {
             memset(owner, 0, sizeof(*owner)); /* a free slot, which no key has */
         }
@@ -133,6 +140,7 @@ int rf_view_new(const struct rf_view_source *source, struct rf_loads *loads,
     view->kind = ring == NULL                                 ? RF_VIEW_EMPTY
                  : rf_ring_placement(ring) == RF_PLACEMENT_V1 ? RF_VIEW_V1
                                                               : RF_VIEW_CRC32;
+    view->hazard.is_unusual = view->kind != RF_VIEW_V1 || !is_short;
     view->group = group;
     view->instance = source->instance;
     view->shared = shared;

@@ -35,7 +35,8 @@ enum rf_view_kind {
 
 struct rf_shared_catalog; /* private to view.c */
 
-/* The first line is all that a lookup needs of it. */
+/* The first line is all that a lookup needs of it; it is unusual unless it has a ring of placement
+ * v1 and only short answers. */
 struct rf_view {
     alignas(64) struct rf_hazard_value hazard;
     const struct rf_ring *ring;         /* NULL: nobody */

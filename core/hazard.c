@@ -19,13 +19,9 @@
  * at a publication, and needs no second word that might be seen too early or too late.
  */
 
-enum { TAG = 1 };
-
-static_assert(alignof(struct rf_hazard_value) > TAG, "the lowest bit of a value's address is free");
-
 static struct rf_hazard_value *value_of(uintptr_t word)
 {
-    return (struct rf_hazard_value *)(word & ~(uintptr_t)TAG);
+    return (struct rf_hazard_value *)(word & ~(uintptr_t)RF_HAZARD_TAGS);
 }
 
 static bool fence_all(void)
@@ -40,10 +36,15 @@ static bool register_fences(void)
            fence_all();
 }
 
+static uintptr_t word_of(const struct rf_hazard *hazard, const struct rf_hazard_value *value)
+{
+    return (uintptr_t)value | (hazard->is_fenced ? RF_HAZARD_FENCED : 0) |
+           (value->is_unusual ? RF_HAZARD_UNUSUAL : 0);
+}
+
 static void store_current(struct rf_hazard *hazard, struct rf_hazard_value *value)
 {
-    atomic_store_explicit(&hazard->current, (uintptr_t)value | (hazard->is_fenced ? TAG : 0),
-                          memory_order_seq_cst);
+    atomic_store_explicit(&hazard->current, word_of(hazard, value), memory_order_seq_cst);
 }
 
 void rf_hazard_init(struct rf_hazard *hazard, struct rf_hazard_value *first)
@@ -56,7 +57,7 @@ void rf_hazard_init(struct rf_hazard *hazard, struct rf_hazard_value *first)
     first->next = NULL;
     first->is_kept = false;
     atomic_init(&hazard->lines, NULL);
-    atomic_init(&hazard->current, (uintptr_t)first | (hazard->is_fenced ? TAG : 0));
+    atomic_init(&hazard->current, word_of(hazard, first));
 }
 
 void rf_hazard_force_fences(struct rf_hazard *hazard)

@@ -9,7 +9,8 @@
  * a full fence, the price of which is about that of a lookup, and which keeps the processor from
  * overlapping lookups. The writer, which is rare, pays instead: the system call membarrier runs
  * that fence on all of the process's processors. Where the kernel forbids or lacks it, readers
- * fence; the current pointer's lowest bit tells them.
+ * fence; the current pointer's lowest bit tells them. The bit above it is the value's own
+ * (is_unusual), so that a reader in a hurry needs no look at the value to know that it must not be.
  *
  * publish.h is for readers that hold sections of many lookups; its sections cost a locked
  * instruction, and it needs no line to be scanned.
@@ -26,12 +27,19 @@
 #include "core/assert.h"
 #include "core/error.h"
 
+enum {
+    RF_HAZARD_FENCED = 1,
+    RF_HAZARD_UNUSUAL = 2,
+    RF_HAZARD_TAGS = RF_HAZARD_FENCED | RF_HAZARD_UNUSUAL,
+};
+
 /* Embedded as the first member of what is published. Nothing can fail after the swap: this is all
  * that retiring needs. The owner of the value fills `free`. */
 struct rf_hazard_value {
     void (*free)(struct rf_hazard_value *value); /* called by the writer */
     struct rf_hazard_value *next;                /* private: retired ones */
     bool is_kept;                                /* private: see rf_hazard_publish */
+    bool is_unusual; /* rf_hazard_try_enter passes it by; set before it is published */
 };
 
 /* A reader's line: what it uses now. Lines are never given back before rf_hazard_fini, but used
@@ -42,12 +50,13 @@ struct rf_hazard_line {
     atomic_bool is_taken;
 };
 
+static_assert(alignof(struct rf_hazard_value) > RF_HAZARD_TAGS, "tags are where addresses are 0");
 static_assert(sizeof(struct rf_hazard_line) == 64, "a cache line of its own");
 
 /* Caller's storage; its address must not change. One thread at a time writes. The first line is
  * what readers load in every section; it changes only with a publication. */
 struct rf_hazard {
-    alignas(64) _Atomic(uintptr_t) current; /* lowest bit: readers have to fence */
+    alignas(64) _Atomic(uintptr_t) current; /* with tags */
     alignas(64) _Atomic(struct rf_hazard_line *) lines;
     struct rf_hazard_value *retired; /* not freed yet */
     size_t retired_count;
@@ -101,30 +110,39 @@ static inline struct rf_hazard_value *rf_hazard_enter(struct rf_hazard *hazard,
 {
     uintptr_t seen = atomic_load_explicit(&hazard->current, memory_order_acquire);
     for (;;) {
-        if (RF_UNLIKELY((seen & 1) != 0)) {
+        if (RF_UNLIKELY((seen & RF_HAZARD_FENCED) != 0)) {
             return rf_hazard_enter_fenced(hazard, line);
         }
-        atomic_store_explicit(&line->held, seen, memory_order_relaxed);
+        const uintptr_t value = seen & ~(uintptr_t)RF_HAZARD_TAGS;
+        atomic_store_explicit(&line->held, value, memory_order_relaxed);
         /* The compiler keeps the order, membarrier makes the processor have kept it. */
         atomic_signal_fence(memory_order_seq_cst);
         const uintptr_t again = atomic_load_explicit(&hazard->current, memory_order_acquire);
         if (RF_LIKELY(again == seen)) {
-            return (struct rf_hazard_value *)seen;
+            return (struct rf_hazard_value *)value;
         }
         seen = again;
     }
 }
 
-/* The same, but NULL if readers have to fence or something was published just now: for who has
- * another way, so that there is neither loop nor call. Leave in either case. */
-static inline struct rf_hazard_value *rf_hazard_try_enter(struct rf_hazard *hazard,
-                                                          struct rf_hazard_line *line)
+/* The same, but false, and the caller must leave, if readers have to fence, the value is unusual,
+ * or something was published just now: for who has another way, so that there is no loop and no
+ * call. */
+static inline bool rf_hazard_try_enter(struct rf_hazard *hazard, struct rf_hazard_line *line,
+                                       struct rf_hazard_value **ret_value)
 {
     const uintptr_t seen = atomic_load_explicit(&hazard->current, memory_order_acquire);
     atomic_store_explicit(&line->held, seen, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* as above */
     const uintptr_t again = atomic_load_explicit(&hazard->current, memory_order_acquire);
-    return RF_LIKELY(again == seen && (seen & 1) == 0) ? (struct rf_hazard_value *)seen : NULL;
+    *ret_value = (struct rf_hazard_value *)seen;
+    return RF_LIKELY((seen & RF_HAZARD_TAGS) == 0) && RF_LIKELY(again == seen);
+}
+
+/* In a section: its value. */
+static inline struct rf_hazard_value *rf_hazard_held(const struct rf_hazard_line *line)
+{
+    return (struct rf_hazard_value *)atomic_load_explicit(&line->held, memory_order_relaxed);
 }
 
 static inline void rf_hazard_leave(struct rf_hazard_line *line)
