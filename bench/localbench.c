@@ -22,7 +22,7 @@
 #include "bench/environment.h"
 #include "bench/local_count.h"
 #include "bench/local_feed.h"
-#include "client/local.h"
+#include "client/regfast.h"
 #include "core/ring_inline.h"
 
 enum {
