@@ -313,7 +313,7 @@ static int measure_rounds(struct local_feed *feed, const struct set *set, const 
     int code = 0;
     for (size_t i = 0; code == 0 && i < plan->rounds * CASES_COUNT; i++) {
         const enum case_id id = (enum case_id)(i % CASES_COUNT);
-        struct result result;
+        struct result result = {0};
         progress(set, "case", i + 1, plan->rounds * CASES_COUNT);
         if (cases[id].has_updates) {
             code = local_feed_start(feed, err);

@@ -224,7 +224,7 @@ static void assert_published(const struct server *server)
     assert_int_equal(rf_replica_members(replica, &list, NULL), 0);
     assert_int_equal(list->version, version);
     assert_int_equal(list->count, status.members_count);
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = 0; group != NULL && i < list->count; i++) {
         assert_string_equal(list->members[i].id, group->members[i].id);
         assert_string_equal(list->members[i].addr, group->members[i].addr);
         assert_int_equal(list->members[i].replicas, group->members[i].replicas);
@@ -541,7 +541,7 @@ static void digest_that_is_not_that_of_the_members_starts_anew(void **state)
 {
     (void)state;
     static uint8_t frame[RF_WIRE_PAGE_SIZE_MAX];
-    struct rf_wire_watch_reply page;
+    struct rf_wire_watch_reply page = {0};
     struct rf_error err = {0};
     uint64_t instance;
     uint64_t version;
