@@ -23,8 +23,8 @@ void *__wrap_realloc(void *pointer, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 int __wrap_posix_memalign(void **ret, size_t alignment, size_t size);
 
-/* The allocation with this number, counted down from now on, fails; 0: none. */
-static size_t failing_alloc_in;
+/* The thread's allocation with this number, counted down from now on, fails; 0: none. */
+static _Thread_local size_t failing_alloc_in;
 
 static bool failing_alloc_is_now(void)
 {
