@@ -99,17 +99,19 @@ struct regfast_options {
  * only read, so that is safe. While there is another registry to try, connecting to one, or waiting
  * for its reply, takes at most half of the time that the call has left.
  *
+ * `options` may be NULL, which is all of them 0.
+ *
  * Names are resolved anew when connecting, by the system's resolver, in a thread of its own that
  * ends with that; addresses are not looked up anywhere.
  *
  * Ownership: *ret_client ends by regfast_close.
  * Errors:    -EINVAL a registry that is no HOST:PORT, or options of a size never known; -ENOMEM;
- *            -EMFILE, as a client has two descriptors beside its connection.
+ *            -EMFILE a client has two descriptors beside its connection.
  */
 REGFAST_API int regfast_open(const char *registries, const struct regfast_options *options,
                              struct regfast_client **ret_client, char *errbuf, size_t errbuf_size);
 
-/* NULL is allowed. */
+/* Ends the client and what it watches. NULL is allowed. */
 REGFAST_API void regfast_close(struct regfast_client *client);
 
 /* The registry of the last answer, "HOST:PORT" as it was given; "" before the first.
@@ -400,7 +402,7 @@ struct regfast_reader;
  * Errors:    -EINVAL an argument is NULL; -ENOMEM. */
 REGFAST_API int regfast_reader_new(struct regfast_watch *watch, struct regfast_reader **ret_reader);
 
-/* NULL is allowed. */
+/* Ends the reader. NULL is allowed. */
 REGFAST_API void regfast_reader_free(struct regfast_reader *reader);
 
 /*
@@ -484,7 +486,7 @@ struct regfast_register_options {
  * Ownership: strings are copied; *ret_registration ends by regfast_registration_free.
  * Errors:    -EINVAL names the option; REGFAST_ELIMIT group and addr are too long together,
  *            as gossip carries 512 bytes of tags; -EHOSTUNREACH a host of `bind` that no resolver
- *            knows; -EADDRINUSE, -EADDRNOTAVAIL and others of bind; -ENOMEM.
+ *            knows; -EADDRINUSE, -EADDRNOTAVAIL and others of bind(2) for `bind`; -ENOMEM.
  */
 REGFAST_API int regfast_register(const struct regfast_register_options *options,
                                  struct regfast_registration **ret_registration, char *errbuf,
