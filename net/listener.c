@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/address.h"
@@ -61,6 +62,19 @@ static int open_listening(const struct rf_address *address, bool is_first)
     return fd;
 }
 
+/* The first one, which may have to wait for what an earlier run has left. */
+static int open_first(const struct rf_address *address)
+{
+    int fd = open_listening(address, true);
+    for (int waited_ms = 0; fd == -EADDRINUSE && waited_ms < RF_LISTENER_IN_USE_MS;
+         waited_ms += RF_LISTENER_RETRY_MS) {
+        const struct timespec pause = {.tv_nsec = RF_LISTENER_RETRY_MS * 1000000L};
+        (void)nanosleep(&pause, NULL); /* a signal makes it short */
+        fd = open_listening(address, true);
+    }
+    return fd;
+}
+
 static uint16_t bound_port(int fd)
 {
     struct sockaddr_storage sockaddr;
@@ -103,7 +117,7 @@ int rf_listeners_open(const char *addr, int *fds, unsigned count, uint16_t *ret_
     }
     unsigned opened = 0;
     for (; opened < count; opened++) {
-        int fd = open_listening(&address, opened == 0);
+        int fd = opened == 0 ? open_first(&address) : open_listening(&address, false);
         if (fd < 0) {
             while (opened > 0) {
                 (void)close(fds[--opened]);

@@ -22,6 +22,10 @@ enum {
      * (net.ipv4.tcp_wmem) for each one that does not read, and some hundred of those exhaust what
      * the machine has for all of its TCP. */
     RF_LISTENER_UNSENT_MAX = 64 * 1024,
+    /* So long is waited for a port that is in use: the kernel closes what an io_uring has some
+     * time after its process has ended, if that was killed, and who restarts it is faster. */
+    RF_LISTENER_IN_USE_MS = 1000,
+    RF_LISTENER_RETRY_MS = 10,
 };
 
 /*
@@ -30,7 +34,7 @@ enum {
  *
  * Ownership: descriptors are the caller's; -1 where there is none.
  * Errors:    -EINVAL, -EHOSTUNREACH the address; -EADDRINUSE, -EACCES, ...: "cannot listen on ...".
- * Cost:      may block to resolve a host name.
+ * Cost:      may block to resolve a host name, and for RF_LISTENER_IN_USE_MS if the port is in use.
  */
 RF_NODISCARD int rf_listeners_open(const char *addr, int *fds, unsigned count, uint16_t *ret_port,
                                    struct rf_error *err);
