@@ -230,10 +230,21 @@ static _Noreturn void execute(const char *const *arguments, int output_fd)
     _exit(127);
 }
 
+/* Who is started again has the place that it had, so that it may be often. */
+static struct process *ended_process(const char *name)
+{
+    for (size_t i = 0; i < fixture.processes_count; i++) {
+        if (fixture.processes[i].pid == 0 && strcmp(fixture.processes[i].name, name) == 0) {
+            return &fixture.processes[i];
+        }
+    }
+    assert_true(fixture.processes_count < FIXTURE_PROCESSES_MAX);
+    return &fixture.processes[fixture.processes_count++];
+}
+
 struct process *process_start(const char *name, const char *const *arguments)
 {
-    assert_true(fixture.processes_count < FIXTURE_PROCESSES_MAX);
-    struct process *process = &fixture.processes[fixture.processes_count++];
+    struct process *process = ended_process(name);
     char file[96];
     snprintf(process->name, sizeof(process->name), "%s", name);
     snprintf(file, sizeof(file), "%s.log", name);
