@@ -9,7 +9,6 @@
  *
  * Shown in regfast_register(3).
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
