@@ -223,6 +223,7 @@ struct rf_swim {
     uint64_t catch_up_at_ns;   /* the next push/pull of the series; UINT64_MAX: there is none */
     uint32_t catch_up_step;    /* push/pulls of the series so far */
     size_t catch_up_nodes;     /* known at the last of them */
+    bool has_met_others;       /* a push/pull since then showed another number of nodes */
     uint64_t seen_ns;          /* of the last input */
     struct rf_address speaker; /* whom we called and whose state is being merged; else no ip */
     struct rf_swim_order order;

@@ -929,6 +929,19 @@ static void who_still_learns_of_others_goes_on_catching_up(void **state)
     assert_in_range(at_ms[0], 8800, 13200); /* and no fifth, for nothing was new by then */
 }
 
+static void who_meets_another_number_of_nodes_goes_on_catching_up(void **state)
+{
+    (void)state;
+    uint64_t at_ms[8];
+    uint64_t start_ns = now_ns;
+    hear_alive("a", 1);
+    assert_int_equal(note_push_pulls(start_ns, start_ns + 8500 * MS, at_ms), 3);
+    struct rf_push_node_state state_of_a = state_of("a", 1, RF_NODE_ALIVE);
+    assert_int_equal(merge(&state_of_a, 1), 0); /* nothing new, but it does not know us */
+    assert_int_equal(note_push_pulls(start_ns, start_ns + 29000 * MS, at_ms), 1);
+    assert_in_range(at_ms[0], 8800, 13200);
+}
+
 /* As in a large cluster that starts all at once. */
 static void who_learns_of_others_all_the_time_catches_up_for_one_interval(void **state)
 {
@@ -1043,6 +1056,7 @@ int main(void)
         CASE(lateness_below_the_bound_or_without_one_changes_nothing),
         CASE(who_was_alone_catches_up_after_1_3_and_7_s),
         CASE(who_still_learns_of_others_goes_on_catching_up),
+        CASE(who_meets_another_number_of_nodes_goes_on_catching_up),
         CASE(who_learns_of_others_all_the_time_catches_up_for_one_interval),
         CASE(who_was_paused_catches_up_at_once_and_after_1_3_and_7_s),
         CASE(update_is_announced_with_the_next_incarnation),
