@@ -6,6 +6,7 @@
  *
  * What a call gives out must be well-formed: strings that end, lists in order.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -95,11 +96,38 @@ static void call_info(struct regfast_client *client, char *error)
     regfast_info_list_free(list);
 }
 
+/* What is known was proved: the digest that the registry said is that of the members. */
+static void call_watch(struct regfast_client *client, char *error)
+{
+    struct regfast_watch *watch;
+    struct regfast_reader *reader;
+    struct regfast_member_list *list;
+    struct regfast_owner owner;
+    struct regfast_watch_status status = {.size = sizeof(status)};
+    require(regfast_watch(client, "web", &watch, error, REGFAST_ERROR_SIZE) == 0);
+    int code = regfast_watch_wait(watch, 0, 1, error, REGFAST_ERROR_SIZE);
+    require(code == 0 || code == -ETIMEDOUT);
+    require(regfast_watch_status(watch, &status) == 0);
+    require((status.state == REGFAST_WATCH_EMPTY) == (status.updates == 0));
+    require(regfast_reader_new(watch, &reader) == 0);
+    code = regfast_local_match(reader, "k", 1, &owner);
+    require((code == 0) == (status.alive_count > 0));
+    if (code == 0) {
+        check_owner(&owner);
+    }
+    regfast_reader_free(reader);
+    if (regfast_watch_members(watch, &list, error, REGFAST_ERROR_SIZE) == 0) {
+        require(list->count == status.members_count && list->digest == status.digest);
+        regfast_member_list_free(list);
+    }
+    regfast_watch_close(watch);
+}
+
 static void call(struct regfast_client *client, unsigned which)
 {
     char error[REGFAST_ERROR_SIZE];
     struct regfast_owner owner;
-    switch (which % 7) {
+    switch (which % 8) {
     case 0:
         if (regfast_match(client, "web", "k", 1, &owner, error, sizeof(error)) == 0) {
             check_owner(&owner);
@@ -107,7 +135,7 @@ static void call(struct regfast_client *client, unsigned which)
         break;
     case 1:
     case 2:
-        call_owners(client, which % 7 == 1, error);
+        call_owners(client, which % 8 == 1, error);
         break;
     case 3:
         call_members(client, error);
@@ -118,8 +146,11 @@ static void call(struct regfast_client *client, unsigned which)
     case 5:
         call_info(client, error);
         break;
-    default:
+    case 6:
         (void)regfast_ping(client, NULL, error, sizeof(error)); /* the reply may be right */
+        break;
+    default:
+        call_watch(client, error);
     }
 }
 
