@@ -220,11 +220,12 @@ struct rf_swim {
     uint64_t probe_at_ns;
     uint64_t gossip_at_ns;
     uint64_t push_pull_at_ns;
-    uint64_t catch_up_at_ns;   /* the next push/pull of the series; UINT64_MAX: there is none */
-    uint32_t catch_up_step;    /* push/pulls of the series so far */
-    size_t catch_up_nodes;     /* known at the last of them */
-    bool has_met_others;       /* a push/pull since then showed another number of nodes */
-    uint64_t seen_ns;          /* of the last input */
+    uint64_t catch_up_at_ns; /* the next push/pull of the series; UINT64_MAX: there is none */
+    uint32_t catch_up_step;  /* push/pulls of the series so far */
+    size_t catch_up_nodes;   /* known at the last of them */
+    bool has_met_others;     /* a push/pull since then showed another number of nodes */
+    uint64_t seen_ns;        /* of the last input */
+    uint64_t ask_at_ns;      /* not before is a node called of which somebody says absurd things */
     struct rf_address speaker; /* whom we called and whose state is being merged; else no ip */
     struct rf_swim_order order;
     struct rf_swim_probe probe;

@@ -293,6 +293,20 @@ void rf_swim_tell_one_dead(struct rf_swim *swim, uint64_t now_ns)
     }
 }
 
+/*
+ * Ours. Somebody says of a node what only the node itself can make believable, so we call it: what
+ * it answers is its word. Few calls, and never all streams: anybody can say such things.
+ */
+static void ask_itself(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *address)
+{
+    if (swim->ask_at_ns > now_ns || swim->exchanges_count >= RF_SWIM_EXCHANGES_MAX / 4 ||
+        swim->is_leaving) {
+        return; /* it will be said again */
+    }
+    swim->ask_at_ns = now_ns + swim->config.gossip_interval_ns;
+    (void)rf_swim_push_pull(swim, now_ns, address, RF_EXCHANGE_PERIODIC, 0);
+}
+
 void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive *received,
                    bool is_bootstrap)
 {
@@ -314,6 +328,9 @@ void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive 
      */
     bool is_its_word = rf_address_equal(&alive.address, &swim->speaker);
     if (!is_its_word && is_absurd(swim, node == NULL ? 0 : node->incarnation, alive.incarnation)) {
+        if (!is_self && (node == NULL || rf_address_equal(&node->address, &alive.address))) {
+            ask_itself(swim, now_ns, &alive.address);
+        }
         return;
     }
     if (node == NULL) { /* 10.1.4 */
@@ -331,8 +348,15 @@ void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive 
             return;
         }
     }
+    /* At the end of 32 bits there is no refutation any more but to answer who calls. */
+    bool is_at_end = !is_self && node->state != RF_NODE_ALIVE && node->incarnation == UINT32_MAX &&
+                     alive.incarnation == UINT32_MAX;
     bool is_old = is_self ? alive.incarnation < node->incarnation
-                          : alive.incarnation <= node->incarnation && !is_reclaimed;
+                          : alive.incarnation <= node->incarnation && !is_reclaimed &&
+                                !(is_at_end && is_its_word);
+    if (is_old && is_at_end) {
+        ask_itself(swim, now_ns, &node->address);
+    }
     if (is_old) { /* 10.1.6 */
         if (node->state == RF_NODE_DEAD || node->state == RF_NODE_LEFT) {
             tell_the_dead(swim, node);

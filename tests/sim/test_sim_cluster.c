@@ -397,6 +397,38 @@ static void of_two_nodes_with_one_name_the_newcomer_gives_way(void **state)
     FOR_SEEDS(same_name);
 }
 
+static void driven_up(struct rf_sim *sim)
+{
+    start_joined(sim, 20);
+    rf_sim_run(sim, 10 * RF_SIM_S);
+    uint8_t bytes[64];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_message message = {.type = RF_MESSAGE_SUSPECT,
+                                 .suspect = {.incarnation = INT32_MAX,
+                                             .node = rf_slice_text("node-2"),
+                                             .from = rf_slice_text("node-3")}};
+    assert_true(rf_message_encode(&message, &packer) > 0);
+    rf_sim_inject(sim, 2, bytes, packer.size); /* to itself alone: no other knows why it outbids */
+    assert_true(sim->nodes[2].serf->swim.incarnation > INT32_MAX);
+    rf_sim_run(sim, 5 * RF_SIM_S);
+    for (size_t i = 0; i < 20; i++) {
+        const struct rf_node *node =
+            rf_node_table_find(&sim->nodes[i].serf->swim.nodes, rf_slice_text("node-2"));
+        assert_int_equal(node->incarnation, sim->nodes[2].serf->swim.incarnation);
+    }
+    rf_sim_start(sim, 1); /* nor does who comes later */
+    rf_sim_join(sim, 20, 0);
+    rf_sim_run(sim, 10 * RF_SIM_S);
+    assert_int_equal(rf_sim_status(sim, 20, 2), RF_SERF_ALIVE);
+    assert_int_equal(rf_sim_seen_as(sim, 2, RF_SERF_ALIVE), 20);
+}
+
+static void a_member_driven_to_an_absurd_incarnation_is_heard_at_once(void **state)
+{
+    (void)state;
+    FOR_SEEDS(driven_up);
+}
+
 /* Whether all but nodes 2 and 19 have node-2 alive at the address of that node. */
 static bool is_node_2_at(const struct rf_sim *sim, size_t index)
 {
@@ -569,6 +601,7 @@ int main(void)
         cmocka_unit_test(changed_tags_reach_everybody),
         cmocka_unit_test(user_events_reach_everybody_once_and_newcomers_too),
         cmocka_unit_test(of_two_nodes_with_one_name_the_newcomer_gives_way),
+        cmocka_unit_test(a_member_driven_to_an_absurd_incarnation_is_heard_at_once),
         cmocka_unit_test(a_member_that_is_killed_and_started_elsewhere_keeps_its_name),
         cmocka_unit_test(a_member_that_is_stopped_keeps_its_name),
         cmocka_unit_test(a_member_that_is_cut_off_keeps_its_name_as_long_as_with_serf),

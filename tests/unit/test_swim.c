@@ -494,8 +494,15 @@ static void a_node_driven_to_absurd_incarnations_is_heard_when_it_is_called(void
     hear_alive("a", 1);
     hear_alive("b", 1);
     hear_dead("a", 1, "b");
+    outputs();
     assert_int_equal(merge(states, 3), 0); /* anybody may have called us, and say so */
     assert_int_equal(node("a")->state, RF_NODE_DEAD);
+    assert_string_equal(outputs(),
+                        "pushPull:"); /* so it is asked; the others when it is said again */
+    assert_string_equal(hear_alive("b", driven), "");
+    now_ns += 200 * MS;
+    assert_string_equal(hear_alive("b", driven), "pushPull:");
+    assert_int_equal(node("b")->incarnation, 1);
     swim.speaker = address_of("a");
     assert_int_equal(merge(states, 3), 0);
     assert_int_equal(node("a")->state, RF_NODE_ALIVE);
@@ -505,6 +512,34 @@ static void a_node_driven_to_absurd_incarnations_is_heard_when_it_is_called(void
     swim.speaker = address_of("c");
     assert_int_equal(merge(states, 3), 0);
     assert_int_equal(node("c")->incarnation, driven);
+}
+
+static void a_node_at_the_end_of_its_incarnations_lives_as_long_as_it_answers(void **state)
+{
+    (void)state;
+    const struct rf_push_node_state states[] = {state_of("a", UINT32_MAX, RF_NODE_ALIVE)};
+    hear_alive("a", 1);
+    swim.speaker = address_of("a");
+    assert_int_equal(merge(states, 1), 0);
+    swim.speaker = (struct rf_address){0};
+    assert_int_equal(node("a")->incarnation, UINT32_MAX);
+    for (int i = 0; i < 2; i++) {
+        now_ns += 1000 * MS;
+        swim.seen_ns = now_ns;
+        if (i == 0) {
+            hear_suspect("a", UINT32_MAX, "b");
+        } else {
+            assert_string_equal(hear_dead("a", UINT32_MAX, "b"), "leave:a");
+        }
+        assert_string_equal(hear_alive("a", UINT32_MAX), i == 0 ? "pushPull:" : "pushPull: dead>a");
+        assert_int_not_equal(node("a")->state, RF_NODE_ALIVE); /* anybody can say so */
+        swim.speaker = address_of("a");
+        assert_int_equal(merge(states, 1), 0);
+        swim.speaker = (struct rf_address){0};
+        assert_int_equal(node("a")->state, RF_NODE_ALIVE);
+        outputs();
+    }
+    assert_string_equal(hear_alive("a", UINT32_MAX), "");
 }
 
 static void merge_is_refused_whole_if_one_node_speaks_another_version(void **state)
@@ -1034,6 +1069,7 @@ int main(void)
         CASE(dead_nodes_are_forgotten_after_a_while),
         CASE(merge_takes_death_for_a_suspicion_and_learns_no_dead),
         CASE(a_node_driven_to_absurd_incarnations_is_heard_when_it_is_called),
+        CASE(a_node_at_the_end_of_its_incarnations_lives_as_long_as_it_answers),
         CASE(merge_is_refused_whole_if_one_node_speaks_another_version),
         CASE(push_pulls_get_rarer_as_the_cluster_grows),
         CASE(ping_is_answered_if_it_is_for_us),
