@@ -142,8 +142,7 @@ struct rf_gossip {
     int epoll_fd;
     struct rf_gossip_sockets sockets;
     struct rf_keyring *keyring;
-    struct rf_keyring_thread *keyring_thread; /* NULL: the keys are in no file */
-    struct rf_keyring *keyring_next; /* what the thread is writing; it takes effect after that */
+    struct rf_keyring_thread *keyring_thread;    /* NULL: the keys are in no file */
     struct rf_key_job key_jobs[RF_KEY_JOBS_MAX]; /* in order; while the thread is busy, with [0] */
     size_t key_jobs_count;
     bool is_keyring_busy;

@@ -14,8 +14,8 @@
 /* The gossip thread answers a call within its longest input, a push/pull of the largest cluster. */
 enum {
     CALL_TIMEOUT_MS = 5000,
-    ASK_TIMEOUT_MS = 120 * 1000,   /* serf's own for 65536 nodes is 16 s on a LAN, 40 s on a WAN */
-    RELOAD_TIMEOUT_MS = 60 * 1000, /* a disk that takes longer has other worries */
+    ASK_TIMEOUT_MS = 120 * 1000, /* serf's own for 65536 nodes is 16 s on a LAN, 40 s on a WAN */
+    RELOAD_TIMEOUT_MS = 5000, /* the signals of a program wait meanwhile; the disk may be stuck */
 };
 
 enum call_kind {

@@ -110,7 +110,6 @@ static void jobs_do(struct rf_gossip *gossip, uint64_t now_ns)
         int code = ring_prepare(gossip, job, &next, &err);
         if (code == 0 && gossip->keyring_thread != NULL) {
             gossip->is_keyring_busy = true;
-            gossip->keyring_next = next;
             rf_keyring_thread_save(gossip->keyring_thread, next);
             return;
         }
@@ -176,14 +175,12 @@ void rf_driver_keys_poll(struct rf_gossip *gossip, uint64_t now_ns)
 {
     int code;
     struct rf_error err;
-    struct rf_keyring *loaded;
+    struct rf_keyring *next;
     if (!gossip->is_keyring_busy ||
-        !rf_keyring_thread_poll(gossip->keyring_thread, &code, &err, &loaded)) {
+        !rf_keyring_thread_poll(gossip->keyring_thread, &code, &err, &next)) {
         return;
     }
-    struct rf_keyring *next = loaded != NULL ? loaded : gossip->keyring_next;
     gossip->is_keyring_busy = false;
-    gossip->keyring_next = NULL;
     if (code == 0) {
         ring_replace(gossip, next);
     } else {
@@ -212,7 +209,6 @@ void rf_driver_keys_close(struct rf_gossip *gossip)
 void rf_driver_keys_fini(struct rf_gossip *gossip)
 {
     rf_keyring_thread_free(gossip->keyring_thread);
-    rf_keyring_free(gossip->keyring_next);
     for (size_t i = 0; i < gossip->key_jobs_count; i++) {
         rf_key_task_unref(gossip->key_jobs[i].reload);
     }

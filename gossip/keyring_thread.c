@@ -2,25 +2,24 @@
 #include "gossip/keyring_thread.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "gossip/disk_thread.h"
 #include "gossip/keyring_file.h"
 
 enum job_state { JOB_NONE, JOB_SAVE, JOB_LOAD, JOB_DONE };
 
 struct rf_keyring_thread {
-    pthread_t thread;
+    struct rf_disk_thread thread;
     sem_t wake;                 /* posted for each job, and for the end */
     atomic_bool is_over;        /* no more jobs */
     atomic_int state;           /* enum job_state; hands the rest to and fro */
-    struct rf_keyring *keyring; /* to be saved: borrowed; that was loaded: owned */
+    struct rf_keyring *keyring; /* to be saved, or that was loaded; owned */
     int code;
     struct rf_error err;
     int wake_fd;
@@ -32,20 +31,29 @@ static void do_job(struct rf_keyring_thread *thread, enum job_state job)
     thread->err = (struct rf_error){0};
     if (job == JOB_SAVE) {
         thread->code = rf_keyring_file_save(thread->path, thread->keyring, &thread->err);
-        thread->keyring = NULL;
     } else {
         thread->keyring = NULL;
         thread->code = rf_keyring_file_load(thread->path, &thread->keyring, &thread->err);
     }
     atomic_store_explicit(&thread->state, JOB_DONE, memory_order_release);
-    uint64_t one = 1;
-    (void)!write(thread->wake_fd, &one, sizeof(one)); /* fails only if it is readable already */
+    if (rf_disk_thread_lock_owner(&thread->thread)) {
+        uint64_t one = 1;
+        (void)!write(thread->wake_fd, &one, sizeof(one)); /* fails only if it is readable already */
+        rf_disk_thread_unlock_owner(&thread->thread);
+    }
+}
+
+static void thread_free(struct rf_keyring_thread *thread)
+{
+    rf_keyring_free(thread->keyring);
+    sem_destroy(&thread->wake);
+    rf_disk_thread_fini(&thread->thread);
+    free(thread);
 }
 
 static void *run(void *context)
 {
     struct rf_keyring_thread *thread = context;
-    (void)pthread_setname_np(pthread_self(), "rf-keyring"); /* for people */
     for (;;) {
         while (sem_wait(&thread->wake) < 0) {
             RF_ASSERT(errno == EINTR);
@@ -56,6 +64,9 @@ static void *run(void *context)
             do_job(thread, job);
         }
         if (atomic_load_explicit(&thread->is_over, memory_order_acquire)) {
+            if (rf_disk_thread_was_abandoned_at_end(&thread->thread)) {
+                thread_free(thread);
+            }
             return NULL;
         }
     }
@@ -72,16 +83,11 @@ int rf_keyring_thread_new(const char *path, int wake_fd, struct rf_keyring_threa
     memcpy(thread->path, path, path_size);
     thread->wake_fd = wake_fd;
     sem_init(&thread->wake, 0, 0);
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all); /* signals are the program's business */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread->thread, NULL, run, thread);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0) {
+    int code = rf_disk_thread_start(&thread->thread, "rf-keyring", run, thread);
+    if (code < 0) {
         sem_destroy(&thread->wake);
         free(thread);
-        return rf_error_set(err, -error, "no thread for the keyring file: %s", rf_strerror(-error));
+        return rf_error_set(err, code, "no thread for the keyring file: %s", rf_strerror(code));
     }
     *ret_thread = thread;
     return 0;
@@ -94,10 +100,9 @@ void rf_keyring_thread_free(struct rf_keyring_thread *thread)
     }
     atomic_store_explicit(&thread->is_over, true, memory_order_release);
     sem_post(&thread->wake);
-    pthread_join(thread->thread, NULL);
-    rf_keyring_free(thread->keyring);
-    sem_destroy(&thread->wake);
-    free(thread);
+    if (rf_disk_thread_end(&thread->thread)) {
+        thread_free(thread);
+    }
 }
 
 static void begin(struct rf_keyring_thread *thread, enum job_state job)

@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "gossip/disk_thread.h"
 
 #define FILE_NAME "members.snapshot"
 #define TEMPORARY_NAME "members.snapshot.new"
@@ -21,10 +20,11 @@
 enum { PAUSE_MIN_MS = 1000, PAUSE_MAX_MS = 30000 };
 
 struct rf_snapshot_file {
-    const struct rf_data_dir *dir;
-    const struct rf_log *log;
+    int dir_fd;               /* its own: see rf_snapshot_file_close */
+    const struct rf_log *log; /* the owner's, as are the counters */
     struct rf_gossip_counters *counters;
-    pthread_t thread;
+    struct rf_disk_thread thread;
+    struct rf_snapshot_batch *last; /* to be written at the end; before stop_wanted */
     /* between threads */
     sem_t wake;
     atomic_bool stop_wanted;
@@ -103,7 +103,7 @@ static int write_temporary(const struct rf_snapshot_file *file, int fd,
     if (code == 0 && fsync(fd) < 0) {
         code = -errno;
     }
-    if (code == 0 && renameat(file->dir->fd, TEMPORARY_NAME, file->dir->fd, FILE_NAME) < 0) {
+    if (code == 0 && renameat(file->dir_fd, TEMPORARY_NAME, file->dir_fd, FILE_NAME) < 0) {
         code = -errno;
     }
     return code;
@@ -112,7 +112,7 @@ static int write_temporary(const struct rf_snapshot_file *file, int fd,
 /* The old file is whole until the new one is, and then gone at once. */
 static int replace(struct rf_snapshot_file *file, const struct rf_snapshot_batch *batch)
 {
-    int fd = openat(file->dir->fd, TEMPORARY_NAME,
+    int fd = openat(file->dir_fd, TEMPORARY_NAME,
                     O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return -errno;
@@ -120,7 +120,7 @@ static int replace(struct rf_snapshot_file *file, const struct rf_snapshot_batch
     int code = write_temporary(file, fd, batch);
     if (code < 0) {
         close(fd);
-        (void)unlinkat(file->dir->fd, TEMPORARY_NAME, 0); /* else the next one truncates it */
+        (void)unlinkat(file->dir_fd, TEMPORARY_NAME, 0); /* else the next one truncates it */
         return code;
     }
     if (file->fd >= 0) {
@@ -129,7 +129,7 @@ static int replace(struct rf_snapshot_file *file, const struct rf_snapshot_batch
     file->fd = fd;
     file->size = batch->size;
     file->whole_size = batch->size;
-    return fsync(file->dir->fd) < 0 ? -errno : 0;
+    return fsync(file->dir_fd) < 0 ? -errno : 0;
 }
 
 static void failed(struct rf_snapshot_file *file, int code)
@@ -164,13 +164,31 @@ static void batch_write(struct rf_snapshot_file *file, const struct rf_snapshot_
         return; /* the whole one that is asked for will have it */
     }
     int code = batch->is_whole ? replace(file, batch) : append(file, batch);
+    if (!rf_disk_thread_lock_owner(&file->thread)) {
+        return; /* nobody cares any more */
+    }
     if (code < 0) {
         failed(file, code);
-        return;
+    } else {
+        rf_counter_add(batch->is_whole ? &file->counters->snapshot_wholes
+                                       : &file->counters->snapshot_writes,
+                       1);
+        succeeded(file);
     }
-    rf_counter_add(
-        batch->is_whole ? &file->counters->snapshot_wholes : &file->counters->snapshot_writes, 1);
-    succeeded(file);
+    rf_disk_thread_unlock_owner(&file->thread);
+}
+
+static void file_free(struct rf_snapshot_file *file)
+{
+    rf_snapshot_batch_free(atomic_load_explicit(&file->slot, memory_order_acquire));
+    rf_snapshot_batch_free(file->last);
+    if (file->fd >= 0) {
+        close(file->fd);
+    }
+    close(file->dir_fd);
+    sem_destroy(&file->wake);
+    rf_disk_thread_fini(&file->thread);
+    free(file);
 }
 
 /* Until something is given, or a whole one is to be asked for. */
@@ -194,17 +212,29 @@ static void wait_for_work(struct rf_snapshot_file *file)
 static void *run(void *context)
 {
     struct rf_snapshot_file *file = context;
-    (void)pthread_setname_np(pthread_self(), "rf-snapshot"); /* for people */
     for (;;) {
         bool is_last = atomic_load_explicit(&file->stop_wanted, memory_order_acquire);
         struct rf_snapshot_batch *batch =
             atomic_exchange_explicit(&file->slot, NULL, memory_order_acq_rel);
+        if (batch == NULL && is_last) {
+            batch = file->last;
+            file->last = NULL;
+        }
         if (batch != NULL) {
             batch_write(file, batch);
             rf_snapshot_batch_free(batch);
-        } else if (is_last) {
+        }
+        bool is_abandoned = !rf_disk_thread_lock_owner(&file->thread);
+        if (!is_abandoned) {
+            rf_disk_thread_unlock_owner(&file->thread);
+        }
+        if (is_abandoned || (batch == NULL && is_last)) {
+            if (rf_disk_thread_was_abandoned_at_end(&file->thread)) {
+                file_free(file);
+            }
             return NULL;
-        } else {
+        }
+        if (batch == NULL) {
             wait_for_work(file);
         }
     }
@@ -271,7 +301,7 @@ static int64_t read_all(int fd, uint8_t **ret_bytes, size_t *ret_size)
 
 static void load(const struct rf_snapshot_file *file, struct rf_snapshot *snapshot)
 {
-    int fd = openat(file->dir->fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = openat(file->dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT) {
         return;
     }
@@ -301,18 +331,6 @@ static void load(const struct rf_snapshot_file *file, struct rf_snapshot *snapsh
 
 /* ---- life ---- */
 
-/* Without signals: they are the program's, and SIGXFSZ would end it where EFBIG will do. */
-static int thread_start(struct rf_snapshot_file *file)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&file->thread, NULL, run, file);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -error;
-}
-
 int rf_snapshot_file_open(const struct rf_data_dir *dir, const struct rf_log *log,
                           struct rf_gossip_counters *counters, uint64_t seed,
                           struct rf_snapshot *ret_snapshot, struct rf_snapshot_file **ret_file,
@@ -322,7 +340,12 @@ int rf_snapshot_file_open(const struct rf_data_dir *dir, const struct rf_log *lo
     if (file == NULL) {
         return rf_error_set(err, -ENOMEM, "memory for the snapshot");
     }
-    file->dir = dir;
+    file->dir_fd = fcntl(dir->fd, F_DUPFD_CLOEXEC, 0);
+    if (file->dir_fd < 0) {
+        int code = -errno;
+        free(file);
+        return rf_error_set(err, code, "a descriptor for the snapshot: %s", rf_strerror(code));
+    }
     file->log = log;
     file->counters = counters;
     file->fd = -1;
@@ -332,9 +355,10 @@ int rf_snapshot_file_open(const struct rf_data_dir *dir, const struct rf_log *lo
     sem_init(&file->wake, 0, 0);
     rf_snapshot_init(ret_snapshot, seed);
     load(file, ret_snapshot);
-    int code = thread_start(file);
+    int code = rf_disk_thread_start(&file->thread, "rf-snapshot", run, file);
     if (code < 0) {
         rf_snapshot_fini(ret_snapshot);
+        close(file->dir_fd);
         sem_destroy(&file->wake);
         free(file);
         return rf_error_set(err, code, "no thread for the snapshot: %s", rf_strerror(code));
@@ -349,16 +373,17 @@ void rf_snapshot_file_close(struct rf_snapshot_file *file, struct rf_snapshot_ba
         rf_snapshot_batch_free(last);
         return;
     }
+    file->last = last;
     atomic_store_explicit(&file->stop_wanted, true, memory_order_release);
     sem_post(&file->wake);
-    pthread_join(file->thread, NULL);
-    if (last != NULL) {
-        batch_write(file, last);
-        rf_snapshot_batch_free(last);
+    const struct rf_log *log = file->log;
+    if (rf_disk_thread_end(&file->thread)) {
+        file_free(file);
+    } else {
+        rf_log(
+            log, RF_LOG_WARN,
+            "snapshot_abandoned file=%s error=\"the disk has not answered for %d s: what was not "
+            "written is lost\"",
+            FILE_NAME, RF_DISK_PATIENCE_MS / 1000);
     }
-    if (file->fd >= 0) {
-        close(file->fd);
-    }
-    sem_destroy(&file->wake);
-    free(file);
 }

@@ -42,9 +42,9 @@ struct rf_snapshot_file; /* private */
  * be read, in part or at all, is a warning in the log and no error: the node starts with what it
  * got.
  *
- * Ownership: `dir`, `log` and `counters` are borrowed for the file's life, of which the counters
- *            snapshot_writes, _wholes, _errors and _size are written by its thread alone. The
- * caller ends *ret_snapshot by fini and *ret_file by close. Errors:    -ENOMEM, -EAGAIN no thread.
+ * Ownership: `dir` is borrowed for the call, `log` and `counters` for the file's life, of which the
+ * counters snapshot_writes, _wholes, _errors and _size are written by its thread alone. The caller
+ * ends *ret_snapshot by fini and *ret_file by close. Errors:    -ENOMEM, -EAGAIN no thread.
  */
 RF_NODISCARD int rf_snapshot_file_open(const struct rf_data_dir *dir, const struct rf_log *log,
                                        struct rf_gossip_counters *counters, uint64_t seed,
@@ -52,8 +52,9 @@ RF_NODISCARD int rf_snapshot_file_open(const struct rf_data_dir *dir, const stru
                                        struct rf_snapshot_file **ret_file, struct rf_error *err);
 
 /*
- * Ends the thread when it has written what it was given, and `last` (NULL: nothing, else taken).
- * The caller's other threads are done with the file. NULL is allowed.
+ * Ends the thread when it has written what it was given, and `last` (NULL: nothing, else taken). If
+ * the disk does not answer it is abandoned instead, with a warning: disk_thread.h. The caller's
+ * other threads are done with the file. NULL is allowed.
  */
 void rf_snapshot_file_close(struct rf_snapshot_file *file, struct rf_snapshot_batch *last);
 

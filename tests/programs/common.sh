@@ -69,6 +69,21 @@ start_registry()
     bind=$(started_value "$name" bind)
 }
 
+# start_on_stuck_disk NAME OPTION...: as start_registry, where no fsync returns.
+start_on_stuck_disk()
+{
+    local name=$1
+    shift
+    if ! "${bin%/bin}/tests/stuck_disk" /bin/true; then
+        exit 77
+    fi
+    start "$name" "${bin%/bin}/tests/stuck_disk" "$bin/registry" -id "$name" -addr 127.0.0.1:0 \
+        -bind 127.0.0.1:0 "$@"
+    eventually 30 log_has "$name" ' started ' || fail "$name did not start"
+    addr=127.0.0.1:$(started_value "$name" port)
+    bind=$(started_value "$name" bind)
+}
+
 # started_value NAME KEY: of the line that says that it has started.
 started_value()
 {
