@@ -192,8 +192,8 @@ static void print_alternatives(const char *usage, const char *prefix)
         if (is_prefix(prefix, word)) {
             printf("%s\n", word);
         }
-        usage = strstr(usage, " | ");
-        usage += usage != NULL ? 3 : 0;
+        const char *bar = strstr(usage, " | ");
+        usage = bar != NULL ? bar + 3 : NULL;
     }
 }
 
