@@ -527,8 +527,7 @@ REGFAST_API int regfast_leave(struct regfast_registration *registration, uint32_
  * it is given no new keys, and is listed as REGFAST_MEMBER_DRAINING; then, `drain_ms` later, leaves
  * as regfast_leave. Meanwhile the service goes on answering, in other threads: clients hear of it
  * within about a second, those that keep an answer for longer set how much drain_ms must be.
- * A group whose members all drain has nobody for a key at the registries; who watches it goes on
- * with them until they have left.
+ * A group whose members all drain has nobody for a key.
  * Errors: those of regfast_leave; -EEXIST as above; -ETIMEDOUT also its thread did not answer. The
  *         registration has ended all the same.
  */

@@ -366,6 +366,77 @@ SCENARIO(a_weight_is_followed_and_who_drains_gets_no_keys_and_never_looks_failed
     registry_stop(&first);
 }
 
+/* A client of `registry` with a thread, and a watch of the group that knows it already. */
+static struct regfast_watch *watch_group(const struct registry *registry,
+                                         struct regfast_client **ret_client)
+{
+    const struct regfast_options options = {.size = sizeof(options), .background = 1};
+    struct regfast_watch *watch = NULL;
+    assert_int_equal(regfast_open(registry->addr, &options, ret_client, NULL, 0), 0);
+    assert_int_equal(regfast_watch(*ret_client, "web", &watch, NULL, 0), 0);
+    assert_int_equal(regfast_watch_wait(watch, 0, 10000, NULL, 0), 0);
+    return watch;
+}
+
+static struct regfast_watch_status watch_status(struct regfast_watch *watch)
+{
+    struct regfast_watch_status status = {.size = sizeof(status)};
+    assert_int_equal(regfast_watch_status(watch, &status), 0);
+    return status;
+}
+
+/* Whether 1000 local answers are all of ID. */
+static bool all_are_of(struct regfast_reader *reader, const char *id)
+{
+    for (int i = 0; i < 1000; i++) {
+        struct regfast_owner owner;
+        if (regfast_local_match(reader, &i, sizeof(i), &owner) < 0 || strcmp(owner.id, id) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+SCENARIO(who_watches_sees_one_drain_after_the_other_and_believes_it)
+{
+    struct registry registry = registry_start("registry", NULL);
+    struct regfast_registration *first = library_service_start("first", registry.bind);
+    struct regfast_registration *second = library_service_start("second", registry.bind);
+    assert_within_ms(3000, lists(&registry, "web", "first", REGFAST_MEMBER_ALIVE, 0));
+    assert_within_ms(3000, lists(&registry, "web", "second", REGFAST_MEMBER_ALIVE, 0));
+    struct regfast_client *client = NULL;
+    struct regfast_watch *watch = watch_group(&registry, &client);
+    struct regfast_reader *reader = NULL;
+    assert_int_equal(regfast_reader_new(watch, &reader), 0);
+
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, drain, first), 0);
+    assert_within_ms(3000, lists(&registry, "web", "first", REGFAST_MEMBER_DRAINING, 0));
+    assert_within_ms(3000, all_are_of(reader, "second"));
+    assert_int_equal(watch_status(watch).state, REGFAST_WATCH_LIVE);
+    while (!lists(&registry, "web", "first", REGFAST_MEMBER_LEFT, 0)) {
+        assert_true(all_are_of(reader, "second"));
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+
+    /* The last one wants no keys either, and that is no accident: the watch believes it. */
+    struct regfast_owner owner;
+    assert_int_equal(pthread_create(&thread, NULL, drain, second), 0);
+    assert_within_ms(3000, lists(&registry, "web", "second", REGFAST_MEMBER_DRAINING, 0));
+    assert_true(has_no_owner(&registry, "web"));
+    assert_within_ms(3000, regfast_local_match(reader, "k", 1, &owner) == REGFAST_ENOTFOUND);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_within_ms(3000, watch_status(watch).state == REGFAST_WATCH_LIVE);
+    assert_int_equal(watch_status(watch).alive_count, 0);
+    assert_int_equal(watch_status(watch).refused, 0);
+    assert_int_equal(watch_status(watch).full_copies, 0);
+    regfast_reader_free(reader);
+    regfast_close(client);
+    regfast_registration_free(first);
+    regfast_registration_free(second);
+    registry_stop(&registry);
+}
+
 /* As in test_serf.c: the suspicion timer of serf-wire.md, section 12, and the probes before it. */
 static unsigned failure_bound_ms(unsigned members)
 {
@@ -635,6 +706,7 @@ int main(int argc, char **argv)
         scenario_test(tags_that_make_no_sense_are_left_out_and_take_no_others_down),
         scenario_test(a_service_that_stops_is_out_and_a_changed_one_answers_differently),
         scenario_test(a_weight_is_followed_and_who_drains_gets_no_keys_and_never_looks_failed),
+        scenario_test(who_watches_sees_one_drain_after_the_other_and_believes_it),
         scenario_test(a_killed_service_is_out_after_suspicion_and_back_when_restarted),
         scenario_test(a_registry_whose_name_another_node_has_ends_and_says_why),
         scenario_test(a_hang_up_does_not_end_a_registry_that_is_leaving),
