@@ -115,8 +115,11 @@ static void member_changed(struct rf_gossip *gossip, const struct rf_output *out
 {
     rf_driver_log_member(gossip, output);
     rf_driver_snapshot_member(gossip, output);
-    if (output->change == RF_MEMBER_CHANGE_REAP) {
-        rf_joiner_forgot(&gossip->joiner, rf_driver_now_ns(), &output->address);
+    if (output->change == RF_MEMBER_CHANGE_LEAVE || output->change == RF_MEMBER_CHANGE_FAILED ||
+        output->change == RF_MEMBER_CHANGE_REAP) {
+        rf_joiner_gone(&gossip->joiner, rf_driver_now_ns(), &output->address);
+    } else if (output->change == RF_MEMBER_CHANGE_JOIN) {
+        rf_joiner_back(&gossip->joiner, &output->address);
     }
     if (!gossip->has_consumer) {
         return;

@@ -11,7 +11,9 @@
 int rf_joiner_init(struct rf_joiner *joiner, const char *const *seeds, size_t seeds_count,
                    struct rf_error *err)
 {
-    *joiner = (struct rf_joiner){.next_ns = UINT64_MAX, .pause_ns = RF_JOIN_PAUSE_MIN_NS};
+    *joiner = (struct rf_joiner){.next_ns = UINT64_MAX,
+                                 .pause_ns = RF_JOIN_PAUSE_MIN_NS,
+                                 .settled_pause_ns = RF_JOIN_PAUSE_MAX_NS};
     if (seeds_count == 0) {
         return 0;
     }
@@ -68,13 +70,17 @@ static uint64_t jittered(struct rf_joiner *joiner, uint64_t pause_ns)
     return pause_ns * 3 / 4 + rf_random_below(&joiner->random, pause_ns / 2);
 }
 
+static uint64_t doubled(uint64_t pause_ns)
+{
+    return pause_ns * 2 < RF_JOIN_PAUSE_MAX_NS ? pause_ns * 2 : RF_JOIN_PAUSE_MAX_NS;
+}
+
 /* The pause after a failure, which doubles for the next time. */
 static uint64_t pause_next(struct rf_joiner *joiner)
 {
     uint64_t pause_ns = joiner->pause_ns;
     if (joiner->known.is_exhausted) {
-        joiner->pause_ns =
-            pause_ns * 2 < RF_JOIN_PAUSE_MAX_NS ? pause_ns * 2 : RF_JOIN_PAUSE_MAX_NS;
+        joiner->pause_ns = doubled(pause_ns);
     }
     return jittered(joiner, pause_ns);
 }
@@ -209,8 +215,11 @@ static void settle(struct rf_joiner *joiner, uint64_t now_ns)
     joiner->known.count_max = RF_JOIN_KNOWN_MIN;
     joiner->known.is_exhausted = false;
     joiner->error[0] = '\0';
-    joiner->next_ns =
-        has_unjoined_seed(joiner) ? now_ns + jittered(joiner, RF_JOIN_PAUSE_MAX_NS) : UINT64_MAX;
+    joiner->next_ns = UINT64_MAX;
+    if (has_unjoined_seed(joiner)) {
+        joiner->next_ns = now_ns + jittered(joiner, joiner->settled_pause_ns);
+        joiner->settled_pause_ns = doubled(joiner->settled_pause_ns);
+    }
 }
 
 /* Ends the round when nobody is busy any more. */
@@ -351,7 +360,7 @@ void rf_joiner_result(struct rf_joiner *joiner, uint64_t now_ns, const struct rf
     }
 }
 
-void rf_joiner_forgot(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_address *address)
+void rf_joiner_gone(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_address *address)
 {
     for (size_t i = 0; i < joiner->seeds_count; i++) {
         struct rf_seed *seed = &joiner->seeds[i];
@@ -359,8 +368,21 @@ void rf_joiner_forgot(struct rf_joiner *joiner, uint64_t now_ns, const struct rf
             continue;
         }
         seed->is_joined = false;
-        if (joiner->is_settled && !joiner->is_in_round && joiner->next_ns == UINT64_MAX) {
-            joiner->next_ns = now_ns + jittered(joiner, RF_JOIN_PAUSE_MAX_NS);
+        joiner->settled_pause_ns = RF_JOIN_PAUSE_MIN_NS;
+        if (joiner->is_settled && !joiner->is_in_round) {
+            uint64_t at_ns = now_ns + jittered(joiner, RF_JOIN_PAUSE_MIN_NS);
+            joiner->next_ns = at_ns < joiner->next_ns ? at_ns : joiner->next_ns;
+        }
+    }
+}
+
+void rf_joiner_back(struct rf_joiner *joiner, const struct rf_address *address)
+{
+    for (size_t i = 0; i < joiner->seeds_count; i++) {
+        struct rf_seed *seed = &joiner->seeds[i];
+        if (rf_address_equal(&seed->joined, address)) {
+            seed->is_joined = true;
+            seed->is_failing = false;
         }
     }
 }

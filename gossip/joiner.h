@@ -7,8 +7,9 @@
  * long as there is no success. A round without success is followed by a pause that doubles from one
  * second to half a minute, with jitter, so that a cluster that starts at once does not knock in
  * step; it does not double before each one we knew was tried once. After a success, seeds that have
- * never worked, or have since failed for so long that they were forgotten, are tried on at the
- * longest pause: else a cluster that started in two parts would stay so.
+ * never worked are tried on at the longest pause: else a cluster that started in two parts would
+ * stay so. Those that have gone since are tried from the shortest pause on: a registry that comes
+ * back without its memory is told by us who there is.
  * Threads: the gossip thread's. Never blocks: names are resolved by resolver.h.
  */
 #ifndef RF_GOSSIP_JOINER_H
@@ -48,7 +49,7 @@ struct rf_seed {
     enum rf_seed_state state;
     bool is_failing;  /* it failed the last time: was logged, is not again */
     bool has_success; /* one of its addresses has let us join, in this round */
-    bool is_joined;   /* it has let us join, and was not forgotten since */
+    bool is_joined;   /* it has let us join, and has not gone since */
     struct rf_lookup *lookup;
     uint64_t join_id;
     struct rf_address joined; /* the address that has let us join */
@@ -74,10 +75,11 @@ struct rf_joiner {
     struct rf_gossip_counters *counters;
     struct rf_random random;
     bool is_in_round;
-    bool has_success;  /* in this round */
-    bool is_settled;   /* a round has succeeded, and we were not alone since */
-    uint64_t next_ns;  /* of the next round; UINT64_MAX: none is due */
-    uint64_t pause_ns; /* after the next failure, before jitter */
+    bool has_success;          /* in this round */
+    bool is_settled;           /* a round has succeeded, and we were not alone since */
+    uint64_t next_ns;          /* of the next round; UINT64_MAX: none is due */
+    uint64_t pause_ns;         /* after the next failure, before jitter */
+    uint64_t settled_pause_ns; /* likewise, once settled */
     uint64_t rounds_count;
     char error[RF_ERROR_TEXT_SIZE]; /* of the last round; empty: it succeeded */
 };
@@ -101,8 +103,12 @@ void rf_joiner_tick(struct rf_joiner *joiner, uint64_t now_ns, struct rf_serf *s
 void rf_joiner_result(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf,
                       const struct rf_output *output);
 
-/* A member at that address was forgotten: if it is a seed, it is to be tried again. */
-void rf_joiner_forgot(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_address *address);
+/* A member at that address has failed or left, or was forgotten: if it is a seed, it is to be tried
+ * again. */
+void rf_joiner_gone(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_address *address);
+
+/* It is there again, whoever has found it. */
+void rf_joiner_back(struct rf_joiner *joiner, const struct rf_address *address);
 
 /* Results may have been lost for want of memory: gives up what still waits for one. */
 void rf_joiner_lost(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf);

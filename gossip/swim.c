@@ -119,6 +119,7 @@ int rf_swim_init(struct rf_swim *swim, const struct rf_swim_config *config, uint
     swim->config.meta = NULL;
     swim->leave_deadline_ns = UINT64_MAX;
     swim->catch_up_at_ns = UINT64_MAX;
+    swim->calls_back_left = RF_SWIM_CALLS_BACK_MAX;
     swim->seen_ns = now_ns;
     swim->user_members_count = 1;
     /* The last one is kept for a refutation. */
@@ -246,7 +247,7 @@ void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_addr
     switch (message.type) {
     case RF_MESSAGE_PING:
         swim->stats.pings_received++;
-        rf_swim_on_ping(swim, from, &message.ping);
+        rf_swim_on_ping(swim, now_ns, from, &message.ping);
         break;
     case RF_MESSAGE_INDIRECT_PING:
         swim->stats.indirect_pings_received++;

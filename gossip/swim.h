@@ -34,6 +34,7 @@ enum {
     RF_SWIM_NODES_MAX = 65536,  /* default: a quarter of the members a registry remembers */
     RF_SWIM_RELAYS_MAX = 512,   /* indirect pings in flight: 3 helpers a probe, 500 ms each */
     RF_SWIM_EXCHANGES_MAX = 64, /* own streams in flight: joins, push/pull, TCP ping, reconnect */
+    RF_SWIM_CALLS_BACK_MAX = 3, /* push/pulls with strangers that ping us: swim_answer.c */
     RF_SWIM_CLAIMS_MAX = 8, /* names about which is found out whose they are; two streams each */
     RF_SWIM_GOSSIP_NODES_MAX = 32,   /* and indirect checks: the profiles have 3 or 4 */
     RF_SWIM_PACKET_SIZE_MIN = 1024,  /* an alive message with full metadata must fit */
@@ -119,6 +120,7 @@ void rf_swim_config_init(struct rf_swim_config *config, enum rf_swim_profile pro
     X(suspicions_fired, "suspicions", "suspicions that ended in a death")                       \
     X(appeals, "messages", "accusations told to the accused alone")                             \
     X(refutations, "refutations", "accusations against us that we refuted")                     \
+    X(calls_back, "exchanges", "push/pulls with strangers that knew our name")                  \
     X(conflicts, "conflicts", "messages that give a known name another address")                \
     X(claims, "claims", "names about which was looked whose they are")                          \
     X(claims_dropped, "claims", "not looked at: too many at once")                              \
@@ -220,12 +222,14 @@ struct rf_swim {
     uint64_t probe_at_ns;
     uint64_t gossip_at_ns;
     uint64_t push_pull_at_ns;
-    uint64_t catch_up_at_ns; /* the next push/pull of the series; UINT64_MAX: there is none */
-    uint32_t catch_up_step;  /* push/pulls of the series so far */
-    size_t catch_up_nodes;   /* known at the last of them */
-    bool has_met_others;     /* a push/pull since then showed another number of nodes */
-    uint64_t seen_ns;        /* of the last input */
-    uint64_t ask_at_ns;      /* not before is a node called of which somebody says absurd things */
+    uint64_t catch_up_at_ns;  /* the next push/pull of the series; UINT64_MAX: there is none */
+    uint32_t catch_up_step;   /* push/pulls of the series so far */
+    size_t catch_up_nodes;    /* known at the last of them */
+    bool has_met_others;      /* a push/pull since then showed another number of nodes */
+    uint64_t seen_ns;         /* of the last input */
+    uint64_t ask_at_ns;       /* not before is a node called of which somebody says absurd things */
+    uint32_t calls_back_left; /* of a node that may have been restarted */
+    uint64_t call_back_at_ns; /* not before is a stranger called back */
     struct rf_address speaker; /* whom we called and whose state is being merged; else no ip */
     struct rf_swim_order order;
     struct rf_swim_probe probe;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * swim_answer.c - who is answered, and with how much.
+ * swim_answer.c - who is answered, and with how much; and who is called back.
  *
  * A ping may name the address that its ack is to go to, and anyone may send pings: taken at its
  * word, a node would send to whomever somebody names, and more than it was sent. So an answer goes
@@ -50,4 +50,23 @@ void rf_swim_answer(struct rf_swim *swim, const struct rf_address *from,
     } else {
         swim->stats.strangers_refused++;
     }
+}
+
+/*
+ * A node that was restarted without its memory answers the probes of members that it does not know
+ * any more, so that none of them sees that anything has happened, and nobody tells it of the others
+ * until a push/pull comes by chance, half a minute later or more. But who pings us by our name
+ * knows us, and is asked for what it knows. Ours, not memberlist's. Only the first few times, and
+ * one each probe interval: the sender may be forged, and who has been here for long has been told.
+ */
+void rf_swim_call_back(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from)
+{
+    if (swim->calls_back_left == 0 || now_ns < swim->call_back_at_ns || swim->is_leaving ||
+        rf_swim_is_member_address(swim, from) ||
+        rf_swim_push_pull(swim, now_ns, from, RF_EXCHANGE_RECONNECT, 0) == 0) {
+        return;
+    }
+    swim->calls_back_left--;
+    swim->call_back_at_ns = now_ns + swim->config.probe_interval_ns;
+    swim->stats.calls_back++;
 }

@@ -65,7 +65,7 @@ void rf_swim_probe_tick(struct rf_swim *swim, uint64_t now_ns);
 uint64_t rf_swim_probe_deadline_ns(const struct rf_swim *swim);
 struct rf_node *rf_swim_order_target(struct rf_swim *swim, uint64_t now_ns); /* NULL: nobody */
 void rf_swim_order_fini(struct rf_swim_order *order);
-void rf_swim_on_ping(struct rf_swim *swim, const struct rf_address *from,
+void rf_swim_on_ping(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
                      const struct rf_ping *ping);
 void rf_swim_on_indirect_ping(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
                               const struct rf_indirect_ping *indirect_ping);
@@ -75,6 +75,7 @@ void rf_swim_on_nack(struct rf_swim *swim, const struct rf_nack *nack);
 /* swim_answer.c: who is answered, and with how much */
 void rf_swim_answer(struct rf_swim *swim, const struct rf_address *from,
                     const struct rf_address *claimed, const struct rf_message *message);
+void rf_swim_call_back(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from);
 
 /* swim_gossip.c: rule 14 */
 void rf_swim_send(struct rf_swim *swim, const struct rf_address *to,

@@ -250,7 +250,7 @@ static bool has_address(const struct rf_address *address)
     return address->ip_size > 0 && address->port > 0;
 }
 
-void rf_swim_on_ping(struct rf_swim *swim, const struct rf_address *from,
+void rf_swim_on_ping(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
                      const struct rf_ping *ping)
 {
     if (ping->node.size > 0 && !rf_swim_is_self(swim, ping->node)) {
@@ -261,6 +261,9 @@ void rf_swim_on_ping(struct rf_swim *swim, const struct rf_address *from,
         .ack = {.seq_no = ping->seq_no,
                 .payload = rf_slice(swim->ack_payload, swim->ack_payload_size)}};
     rf_swim_answer(swim, from, &ping->source, &ack);
+    if (ping->node.size > 0) {
+        rf_swim_call_back(swim, now_ns, from);
+    }
 }
 
 void rf_swim_on_indirect_ping(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,

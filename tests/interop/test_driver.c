@@ -125,6 +125,24 @@ SCENARIO(a_node_that_dies_without_a_word_fails_and_may_come_back)
     node_kill(&a);
 }
 
+SCENARIO(a_node_restarted_without_its_memory_is_told_by_who_probes_it)
+{
+    struct node a = node_start_at("a", NULL);
+    struct node b = node_start_at("b", a.address);
+    struct node c = node_start_at("c", a.address);
+    char address[64];
+    snprintf(address, sizeof(address), "%s", a.address);
+    assert_within_ms(5000, node_members_count(&b) == 3 && node_members_count(&c) == 3);
+    node_kill(&a);
+    struct rf_gossip_config *config = node_config("a");
+    config->bind = address;
+    a = node_start(config); /* before anybody has missed it, and without a seed */
+    assert_within_ms(5000, node_members_count(&a) == 3);
+    node_kill(&c);
+    node_kill(&b);
+    node_kill(&a);
+}
+
 /* ---- IPv6 ---- */
 
 static struct rf_gossip_config *bound_to(const char *name, const char *bind, const char *advertise,
@@ -707,22 +725,30 @@ SCENARIO(a_consumer_that_falls_behind_is_given_the_whole_list)
     node_kill(&a);
 }
 
-/* Somebody else says that NAME is his. */
-static void claim_name(const struct node *node, const char *name)
+/* Somebody else, who is there, says that NAME is his. Returns his socket. */
+static int claim_name(const struct node *node, const char *name)
 {
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t place_size = sizeof(place);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(listener >= 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&place, place_size), 0);
+    assert_int_equal(listen(listener, 16), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&place, &place_size), 0);
     uint8_t bytes[256];
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
     struct rf_message alive = {
         .type = RF_MESSAGE_ALIVE,
         .alive = {.incarnation = 9,
                   .node = rf_slice_text(name),
-                  .address = {.ip = {127, 0, 0, 1}, .ip_size = 4, .port = 1}}};
+                  .address = {.ip = {127, 0, 0, 1}, .ip_size = 4, .port = ntohs(place.sin_port)}}};
     memcpy(alive.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
     int size = rf_message_encode(&alive, &packer);
     assert_true(size > 0);
     int fd = stranger(node, SOCK_DGRAM);
     assert_int_equal(send(fd, bytes, (size_t)size, 0), size);
     close(fd);
+    return listener;
 }
 
 SCENARIO(a_consumer_that_falls_behind_still_hears_that_the_name_is_lost)
@@ -737,7 +763,7 @@ SCENARIO(a_consumer_that_falls_behind_still_hears_that_the_name_is_lost)
         snprintf(value, sizeof(value), "%d", i);
         assert_int_equal(rf_gossip_set_tags(a.gossip, tags, 1, NULL), 0);
     }
-    claim_name(&a, "a");
+    int rival = claim_name(&a, "a");
     assert_within_ms(10000, node_status(&a).name_lost); /* there is nobody to vote for us */
     enum rf_gossip_event_kind last = RF_GOSSIP_EVENT_MEMBER;
     struct rf_gossip_event *event;
@@ -746,6 +772,7 @@ SCENARIO(a_consumer_that_falls_behind_still_hears_that_the_name_is_lost)
         rf_gossip_event_free(event);
     }
     assert_int_equal(last, RF_GOSSIP_EVENT_NAME_LOST);
+    close(rival);
     node_kill(&a);
 }
 
@@ -863,6 +890,7 @@ int main(int argc, char **argv)
         scenario_test(a_node_alone_leaves_without_waiting_for_others),
         scenario_test(a_leave_that_takes_longer_than_the_caller_waits_goes_on),
         scenario_test(a_node_that_dies_without_a_word_fails_and_may_come_back),
+        scenario_test(a_node_restarted_without_its_memory_is_told_by_who_probes_it),
         scenario_test(only_nodes_with_the_key_get_into_an_encrypted_cluster),
         scenario_test(clusters_with_other_labels_do_not_mix),
         scenario_test(a_seed_that_comes_up_later_is_joined),

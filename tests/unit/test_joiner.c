@@ -188,11 +188,24 @@ static void seeds_that_have_not_worked_are_tried_on_after_others_did(void **stat
     assert_int_equal(rf_joiner_deadline_ns(&joiner), UINT64_MAX); /* all have */
 
     const struct rf_address first = {.ip = {10, 0, 1, 1}, .ip_size = 4, .port = 7946};
-    rf_joiner_forgot(&joiner, next_ns, &first);
-    assert_in_range(rf_joiner_deadline_ns(&joiner) - next_ns, 22 * S, 38 * S);
-    next_ns = rf_joiner_deadline_ns(&joiner);
-    rf_joiner_tick(&joiner, next_ns, serf);
-    assert_int_equal(joiner.seeds[0].state, RF_SEED_JOINING);
+    static const struct {
+        uint64_t min, max;
+    } pauses_ms[] = {{750, 1250}, {750, 1250}, {1500, 2500}, {3000, 5000}};
+    rf_joiner_gone(&joiner, next_ns, &first); /* soon, then less and less often */
+    for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]); i++) {
+        uint64_t pause_ns = rf_joiner_deadline_ns(&joiner) - next_ns;
+        assert_in_range(pause_ns, pauses_ms[i].min * S / 1000, pauses_ms[i].max * S / 1000);
+        next_ns += pause_ns;
+        rf_joiner_tick(&joiner, next_ns, serf);
+        assert_int_equal(joiner.seeds[0].state, RF_SEED_JOINING);
+        assert_int_equal(joiner.seeds[1].state, RF_SEED_IDLE);
+        output = result_of(joiner.seeds[0].join_id, 1, -ECONNREFUSED);
+        rf_joiner_result(&joiner, next_ns, serf, &output);
+    }
+    rf_joiner_back(&joiner, &first); /* somebody else has found it */
+    rf_joiner_tick(&joiner, rf_joiner_deadline_ns(&joiner), serf);
+    assert_int_equal(joiner.seeds[0].state, RF_SEED_IDLE);
+    assert_int_equal(rf_joiner_deadline_ns(&joiner), UINT64_MAX);
     rf_joiner_fini(&joiner);
     rf_serf_free(serf);
 }

@@ -40,6 +40,7 @@ static int setup(void **state)
     config.address = address_of("m");
     now_ns = 1000 * MS;
     int code = rf_swim_init(&swim, &config, 5, now_ns, NULL);
+    swim.calls_back_left = 0; /* messages come from a stranger here */
     rf_outbox_clear(&swim.up);
     return code;
 }
@@ -103,13 +104,18 @@ static const char *outputs(void)
     return trace;
 }
 
-static const char *receive(const struct rf_message *message)
+static const char *receive_from(const struct rf_address *from, const struct rf_message *message)
 {
     uint8_t bytes[2048];
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
     assert_true(rf_message_encode(message, &packer) > 0);
-    rf_swim_receive(&swim, now_ns, &anywhere, rf_packer_slice(&packer));
+    rf_swim_receive(&swim, now_ns, from, rf_packer_slice(&packer));
     return outputs();
+}
+
+static const char *receive(const struct rf_message *message)
+{
+    return receive_from(&anywhere, message);
 }
 
 static struct rf_message alive(const char *name, uint32_t incarnation)
@@ -590,6 +596,38 @@ static void ping_is_answered_if_it_is_for_us(void **state)
     ping.ping.node = rf_slice(NULL, 0);
     ping.ping.source.port = 0; /* as of old peers: back to where it came from */
     assert_string_equal(receive(&ping), "ack>\xfa");
+}
+
+static void strangers_that_know_our_name_are_called_back_a_few_times(void **state)
+{
+    (void)state;
+    struct rf_message ping = {
+        .type = RF_MESSAGE_PING,
+        .ping = {.seq_no = 5, .node = rf_slice_text("me"), .source = anywhere}};
+    swim.calls_back_left = RF_SWIM_CALLS_BACK_MAX;
+    for (int i = 0; i < RF_SWIM_CALLS_BACK_MAX; i++) {
+        assert_non_null(strstr(receive(&ping), "pushPull"));
+        assert_null(strstr(receive(&ping), "pushPull")); /* not again in this interval */
+        now_ns += swim.config.probe_interval_ns;
+        struct rf_message nobody = ping;
+        nobody.ping.node = rf_slice(NULL, 0);
+        assert_null(strstr(receive(&nobody), "pushPull"));
+    }
+    assert_null(strstr(receive(&ping), "pushPull"));
+    assert_int_equal(swim.stats.calls_back, RF_SWIM_CALLS_BACK_MAX);
+}
+
+static void members_are_not_called_back(void **state)
+{
+    (void)state;
+    const struct rf_address member = address_of("s");
+    struct rf_message ping = {.type = RF_MESSAGE_PING,
+                              .ping = {.seq_no = 5, .node = rf_slice_text("me")}};
+    hear_alive("s", 1);
+    drain_queue();
+    swim.calls_back_left = RF_SWIM_CALLS_BACK_MAX;
+    assert_string_equal(receive_from(&member, &ping), "ack>s");
+    assert_int_equal(swim.stats.calls_back, 0);
 }
 
 static void messages_of_ours_carry_broadcasts(void **state)
@@ -1073,6 +1111,8 @@ int main(void)
         CASE(merge_is_refused_whole_if_one_node_speaks_another_version),
         CASE(push_pulls_get_rarer_as_the_cluster_grows),
         CASE(ping_is_answered_if_it_is_for_us),
+        CASE(strangers_that_know_our_name_are_called_back_a_few_times),
+        CASE(members_are_not_called_back),
         CASE(messages_of_ours_carry_broadcasts),
         CASE(indirect_ping_is_relayed_and_its_ack_or_nack_returned),
         CASE(probe_that_is_acked_lowers_the_awareness_score),
