@@ -25,11 +25,15 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { FIXTURE_ENDS_MAX = 4 };
+
 static struct {
     char directory[64];
     char host[32];
     uint16_t port;
     bool has_passed;
+    void (*ends[FIXTURE_ENDS_MAX])(void);
+    size_t ends_count;
     struct process processes[FIXTURE_PROCESSES_MAX];
     size_t processes_count;
 } fixture;
@@ -76,6 +80,19 @@ void fixture_passed(void)
     fixture.has_passed = true;
 }
 
+void fixture_at_end(void (*end)(void))
+{
+    for (size_t i = 0; i < fixture.ends_count; i++) {
+        if (fixture.ends[i] == end) {
+            return;
+        }
+    }
+    if (fixture.ends_count == FIXTURE_ENDS_MAX) {
+        fail_msg("more than %d things to end", FIXTURE_ENDS_MAX);
+    }
+    fixture.ends[fixture.ends_count++] = end;
+}
+
 int fixture_begin(void **state)
 {
     (void)state;
@@ -112,6 +129,9 @@ static void log_print(const char *path)
 int fixture_end(void **state)
 {
     (void)state;
+    while (fixture.ends_count > 0) {
+        fixture.ends[--fixture.ends_count]();
+    }
     for (size_t i = 0; i < fixture.processes_count; i++) {
         if (fixture.processes[i].pid != 0) {
             process_kill(&fixture.processes[i]);

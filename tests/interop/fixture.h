@@ -55,6 +55,12 @@ int fixture_begin(void **state);
 int fixture_end(void **state);
 void fixture_passed(void);
 
+/*
+ * Called when the scenario has ended, also in the middle by a failed assertion; the last one given
+ * first. What it needs must not lie on the stack of the scenario. Once for each scenario.
+ */
+void fixture_at_end(void (*end)(void));
+
 /* Ends the program with 77 if `serf` is not installed. First in main. */
 void fixture_need_serf(void);
 

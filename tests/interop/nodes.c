@@ -13,6 +13,8 @@
 
 #include "fixture.h"
 
+enum { RUNNING_MAX = 128 };
+
 struct rf_gossip_config *node_config(const char *name)
 {
     static struct rf_gossip_config configs[8];
@@ -31,14 +33,38 @@ struct rf_gossip_config *node_config(const char *name)
     return &configs[i];
 }
 
+/* Those that a scenario which failed has left behind: their threads would go on in the next. */
+static struct rf_gossip *running[RUNNING_MAX];
+
+static void end_all(void)
+{
+    for (size_t i = 0; i < RUNNING_MAX; i++) {
+        rf_gossip_free(running[i]);
+        running[i] = NULL;
+    }
+}
+
+static void replace(const struct rf_gossip *before, struct rf_gossip *after)
+{
+    for (size_t i = 0; i < RUNNING_MAX; i++) {
+        if (running[i] == before) {
+            running[i] = after;
+            return;
+        }
+    }
+    fail_msg("more than %d nodes at once", RUNNING_MAX);
+}
+
 struct node node_start(const struct rf_gossip_config *config)
 {
+    fixture_at_end(end_all);
     struct node node = {0};
     struct rf_error err = {0};
     snprintf(node.name, sizeof(node.name), "%s", config->name);
     if (rf_gossip_start(config, &node.gossip, &err) < 0) {
         fail_msg("node %s: %s", config->name, err.text);
     }
+    replace(NULL, node.gossip);
     char text[RF_ADDRESS_TEXT_SIZE];
     snprintf(node.address, sizeof(node.address), "%s",
              rf_address_format(rf_gossip_bound(node.gossip), text));
@@ -58,6 +84,9 @@ struct node node_start_at(const char *name, const char *seed)
 
 void node_kill(struct node *node)
 {
+    if (node->gossip != NULL) {
+        replace(node->gossip, NULL);
+    }
     rf_gossip_free(node->gossip);
     node->gossip = NULL;
 }

@@ -71,6 +71,43 @@ static bool file_has(const char *name, const char *first, const char *second)
     return (stat_of.st_mode & 07777) == 0600 && strcmp(text, expected) == 0;
 }
 
+/* ---- threads beside the scenario ---- */
+
+enum { THREADS_MAX = 8 };
+static struct {
+    pthread_t threads[THREADS_MAX];
+    size_t count;
+    atomic_bool is_over; /* of the scenario: they come to their end */
+} beside;
+
+/* Waits for all; what the last one returned. */
+static void *threads_join(void)
+{
+    void *result = NULL;
+    atomic_store(&beside.is_over, true);
+    while (beside.count > 0) {
+        pthread_join(beside.threads[--beside.count], &result);
+    }
+    return result;
+}
+
+static void threads_end(void)
+{
+    (void)threads_join();
+}
+
+/* Ends before the nodes, which it may use; so these are started first. */
+static void thread_start(void *(*function)(void *context), void *context)
+{
+    if (beside.count == 0) {
+        atomic_store(&beside.is_over, false);
+    }
+    fixture_at_end(threads_end);
+    assert_true(beside.count < THREADS_MAX);
+    assert_int_equal(pthread_create(&beside.threads[beside.count], NULL, function, context), 0);
+    beside.count++;
+}
+
 /* ---- nodes and what they are asked ---- */
 
 /* A node with its keys in NAME.keys, which is there. */
@@ -409,19 +446,19 @@ SCENARIO(who_asks_is_told_when_the_node_leaves_meanwhile)
     const struct rf_gossip_keys_request request = {.op = RF_GOSSIP_KEYS_LIST, .timeout_ms = 60000};
     struct rf_gossip_keys_report *report = NULL;
     struct rf_error err = {0};
-    pthread_t thread;
-    void *left = NULL;
-    assert_int_equal(pthread_create(&thread, NULL, leave_soon, a.gossip), 0);
+    thread_start(leave_soon, a.gossip);
     assert_int_equal(rf_gossip_keys_ask(a.gossip, &request, &report, &err), -ESHUTDOWN);
     assert_contains(err.text, "the node has left before all had answered");
-    assert_int_equal(pthread_join(thread, &left), 0);
-    assert_int_equal((intptr_t)left, 0);
+    assert_int_equal((intptr_t)threads_join(), 0);
     assert_int_equal(rf_gossip_keys_ask(a.gossip, &request, &report, &err), -ESHUTDOWN);
     assert_string_equal(err.text, "gossip: the node has left");
     node_kill(&a);
 }
 
 /* Several programs, or people, ask at once; the limit is told, not waited for. */
+static atomic_int lists_done;
+static atomic_int lists_refused;
+
 static void *ask_list(void *context)
 {
     const struct rf_gossip_keys_request request = {.op = RF_GOSSIP_KEYS_LIST, .timeout_ms = 1500};
@@ -429,7 +466,9 @@ static void *ask_list(void *context)
     int code = rf_gossip_keys_ask(context, &request, &report, NULL);
     bool is_right = code == 0 && report->nodes_count == 2 && report->answers_count == 1;
     rf_gossip_keys_report_free(report);
-    return (void *)(intptr_t)(code == 0 && !is_right ? 1 : code);
+    atomic_fetch_add(&lists_done, is_right);
+    atomic_fetch_add(&lists_refused, code == RF_ELIMIT);
+    return NULL;
 }
 
 SCENARIO(many_may_ask_at_once_and_others_are_served_meanwhile)
@@ -441,51 +480,54 @@ SCENARIO(many_may_ask_at_once_and_others_are_served_meanwhile)
     struct node b = file_node("b", NULL, a.address);
     assert_within_ms(5000, node_members_count(&a) == 2);
     node_kill(&b); /* so that all wait for their time-out */
-    pthread_t threads[ASKERS];
+    atomic_store(&lists_done, 0);
+    atomic_store(&lists_refused, 0);
     for (int i = 0; i < ASKERS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, ask_list, a.gossip), 0);
+        thread_start(ask_list, a.gossip);
     }
     sleep_ms(300);
     uint64_t start_ms = now_ms();
     assert_int_equal(node_members_count(&a), 2);
     assert_true(now_ms() - start_ms < 500);
-    int done = 0;
-    int refused = 0;
-    for (int i = 0; i < ASKERS; i++) {
-        void *code;
-        assert_int_equal(pthread_join(threads[i], &code), 0);
-        done += (intptr_t)code == 0;
-        refused += (intptr_t)code == RF_ELIMIT;
-    }
-    assert_int_equal(done, 4);
-    assert_int_equal(refused, ASKERS - 4);
+    (void)threads_join();
+    assert_int_equal(atomic_load(&lists_done), 4);
+    assert_int_equal(atomic_load(&lists_refused), ASKERS - 4);
     node_kill(&a);
 }
 
 /* ---- under load ---- */
 
-struct load {
-    struct node *nodes;
+enum { LOAD_NODES_MAX = 6 };
+static struct {
+    struct node nodes[LOAD_NODES_MAX];
     size_t nodes_count;
-    atomic_bool is_over;
     atomic_uint updates;
-};
+} load;
 
 /* Each change of tags is gossip of everybody, and members that come and go are streams. */
 static void *make_load(void *context)
 {
-    struct load *load = context;
-    for (unsigned i = 0; !atomic_load(&load->is_over); i++) {
+    (void)context;
+    for (unsigned i = 0; !atomic_load(&beside.is_over); i++) {
         char value[400];
         memset(value, 'a' + (int)(i % 26), sizeof(value) - 1);
         value[sizeof(value) - 1] = '\0';
         const struct rf_gossip_tag tags[] = {{"load", value}};
-        if (rf_gossip_set_tags(load->nodes[i % load->nodes_count].gossip, tags, 1, NULL) == 0) {
-            atomic_fetch_add(&load->updates, 1);
+        if (rf_gossip_set_tags(load.nodes[i % load.nodes_count].gossip, tags, 1, NULL) == 0) {
+            atomic_fetch_add(&load.updates, 1);
         }
         sleep_ms(5);
     }
     return NULL;
+}
+
+static void load_start(const struct node *nodes, size_t nodes_count)
+{
+    assert_true(nodes_count <= LOAD_NODES_MAX);
+    memcpy(load.nodes, nodes, nodes_count * sizeof(nodes[0]));
+    load.nodes_count = nodes_count;
+    atomic_store(&load.updates, 0);
+    thread_start(make_load, NULL);
 }
 
 SCENARIO(keys_change_under_load_without_a_member_lost)
@@ -504,9 +546,7 @@ SCENARIO(keys_change_under_load_without_a_member_lost)
     for (int i = 0; i < NODES; i++) {
         assert_within_ms(10000, node_members_count(&nodes[i]) == NODES);
     }
-    struct load load = {.nodes = nodes, .nodes_count = NODES};
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, make_load, &load), 0);
+    load_start(nodes, NODES);
     for (int i = 0; i < ROTATIONS; i++) {
         const struct node *node = &nodes[i % NODES];
         assert_done(node, RF_GOSSIP_KEYS_INSTALL, keys[(i + 1) % 3], NODES);
@@ -526,8 +566,7 @@ SCENARIO(keys_change_under_load_without_a_member_lost)
                                         !node_sees(&nodes[j], "guest", RF_MEMBER_LEAVING));
         }
     }
-    atomic_store(&load.is_over, true);
-    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)threads_join();
     assert_true(atomic_load(&load.updates) >= 100);
     for (int i = 0; i < NODES; i++) {
         /* The guest has gone; who missed that it meant to takes it for failed. */
@@ -674,9 +713,7 @@ SCENARIO(keys_change_under_load_among_agents_without_a_member_lost)
     enum { ROTATIONS = 3 };
     struct mixed mixed;
     mixed_start(&mixed);
-    struct load load = {.nodes = mixed.nodes, .nodes_count = 2};
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, make_load, &load), 0);
+    load_start(mixed.nodes, 2);
     for (int i = 0; i < ROTATIONS; i++) {
         const struct node *node = &mixed.nodes[i % 2];
         assert_done(node, RF_GOSSIP_KEYS_INSTALL, keys[(i + 1) % 3], 5);
@@ -686,8 +723,7 @@ SCENARIO(keys_change_under_load_among_agents_without_a_member_lost)
         snprintf(option, sizeof(option), "-remove=%s", keys[i % 3]);
         assert_agent_keys(&mixed.agents[i % 3], option);
     }
-    atomic_store(&load.is_over, true);
-    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)threads_join();
     assert_true(atomic_load(&load.updates) >= 50);
     assert_keys(&mixed.nodes[0], keys[ROTATIONS % 3], NULL, 5);
     mixed_all_have(&mixed, keys[ROTATIONS % 3], NULL);
