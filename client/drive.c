@@ -226,7 +226,7 @@ static void expire(struct regfast_client *client, uint64_t now_ns)
     if (client->up_ns != 0) {
         if (is_late) {
             code = rf_error_set(&err, -ETIMEDOUT, "no reply in time");
-        } else if (client->watches.is_incomplete && client->calls.count == 0) {
+        } else if (client->watches.is_incomplete) {
             code = rf_error_set(&err, -ECONNRESET, "no more watches on this connection");
         } else {
             code = rf_session_tick(&client->session, now_ns, &err);
@@ -486,9 +486,8 @@ uint64_t rf_client_next_ns(const struct regfast_client *client)
     if (client->registry == NULL) {
         return wanted_ns(client);
     }
-    if (client->up_ns != 0 &&
-        (client->link.is_readable || (size > 0 && !client->link.is_waiting_to_send) ||
-         (client->watches.is_incomplete && client->calls.count == 0))) {
+    if (client->up_ns != 0 && (client->link.is_readable || client->watches.is_incomplete ||
+                               (size > 0 && !client->link.is_waiting_to_send))) {
         return 0;
     }
     uint64_t next_ns = client->calls.count > 0 ? client->calls_turn_ns : UINT64_MAX;

@@ -114,8 +114,8 @@ REGFAST_API int regfast_open(const char *registries, const struct regfast_option
 /* Ends the client and what it watches. NULL is allowed. */
 REGFAST_API void regfast_close(struct regfast_client *client);
 
-/* The registry of the last answer, "HOST:PORT" as it was given; "" before the first.
- * Lifetime: the client's. */
+/* The registry of the last answer, "HOST:PORT" as it was given or discovered; "" before the first.
+ * Lifetime: the client's; the text is another one after the next call, by whatever thread. */
 REGFAST_API const char *regfast_server(const struct regfast_client *client);
 
 /* ---- regfast_match: the instance that has a key ---- */

@@ -160,6 +160,30 @@ static void clients_begin_with_any_registry_or_in_order(void **state)
     close_client();
 }
 
+/* Of the two addresses that the name may have, nobody may listen on one. */
+static void registries_are_found_by_name_and_those_without_address_are_passed_over(void **state)
+{
+    (void)state;
+    char by_name[80];
+    const struct regfast_options options = {.size = sizeof(options), .in_order = 1};
+    open_client(NULL);
+    regfast_close(client);
+    (void)snprintf(by_name, sizeof(by_name), "localhost%s", strchr(registries[0].addr, ':'));
+    assert_int_equal(regfast_open(by_name, &options, &client, error, sizeof(error)), 0);
+    match_is_right("k", 1);
+    assert_string_equal(regfast_server(client), by_name);
+    regfast_close(client);
+    (void)snprintf(by_name, sizeof(by_name), "nowhere.invalid:1,%s", registries[0].addr);
+    assert_int_equal(regfast_open(by_name, &options, &client, error, sizeof(error)), 0);
+    match_is_right("k", 1);
+    close_client();
+    struct regfast_owner owner;
+    assert_int_equal(regfast_open("nowhere.invalid:1", NULL, &client, error, sizeof(error)), 0);
+    assert_true(regfast_match(client, "web", "k", 1, &owner, error, sizeof(error)) < 0);
+    assert_memory_equal(error, "nowhere.invalid:1: ", 19);
+    regfast_close(client);
+}
+
 static void options_of_older_programs_are_taken_and_nonsense_is_not(void **state)
 {
     (void)state;
@@ -501,6 +525,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(call_after_its_registry_ended_is_answered_by_another),
         cmocka_unit_test(calls_during_rolling_restarts_are_all_answered),
         cmocka_unit_test(clients_begin_with_any_registry_or_in_order),
+        cmocka_unit_test(registries_are_found_by_name_and_those_without_address_are_passed_over),
         cmocka_unit_test(options_of_older_programs_are_taken_and_nonsense_is_not),
         cmocka_unit_test(submitted_requests_are_each_answered_once),
         cmocka_unit_test(submitted_requests_go_elsewhere_when_their_registry_ends),
