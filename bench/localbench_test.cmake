@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+# Holds `localbench --quick` to its output's form, to its exit codes, and to what does not depend on
+# speed: the library agrees with the ring (it exits 1 itself if not), is a shared one, and makes no
+# system call and no allocation. Speeds are not looked at: a test machine is busy.
+cmake_minimum_required(VERSION 3.25)
+
+function(run expected_code ret_output)
+    execute_process(COMMAND ${LOCALBENCH} ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output
+                    ERROR_VARIABLE errors)
+    if(NOT code STREQUAL expected_code)
+        message(FATAL_ERROR "localbench ${ARGN}: exit ${code}, expected ${expected_code}: ${errors}")
+    endif()
+    set(${ret_output} "${output}" PARENT_SCOPE)
+endfunction()
+
+function(expect actual expected what)
+    if(NOT actual STREQUAL expected)
+        message(FATAL_ERROR "${what} is '${actual}', expected '${expected}'")
+    endif()
+endfunction()
+
+run(2 output --no-such-option)
+run(2 output surplus)
+run(0 output --help)
+run(0 output --version)
+run(0 table --quick)
+foreach(case call bare local "bare batch" "local many")
+    if(NOT table MATCHES "\n100 x 100 +${case} +1 ")
+        message(FATAL_ERROR "no row '${case}' in:\n${table}")
+    endif()
+endforeach()
+if(NOT table MATCHES "\n100 x 100 +local +2 +20 ")
+    message(FATAL_ERROR "no row of two threads in:\n${table}")
+endif()
+
+run(0 json --quick --json)
+string(JSON library GET "${json}" library)
+if(NOT library MATCHES "\\.so")
+    message(FATAL_ERROR "the library is '${library}'")
+endif()
+string(JSON count LENGTH "${json}" results 0 cases)
+expect("${count}" 9 "number of cases")
+string(JSON updates GET "${json}" results 0 updates)
+if(updates LESS 1)
+    message(FATAL_ERROR "no updates came while it ran")
+endif()
+foreach(field system_calls allocations)
+    string(JSON type TYPE "${json}" results 0 ${field})
+    if(NOT type STREQUAL "NULL") # counted
+        string(JSON value GET "${json}" results 0 ${field})
+        expect("${value}" 0 "${field}")
+    endif()
+endforeach()
