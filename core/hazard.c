@@ -129,22 +129,28 @@ bool rf_hazard_reclaim(struct rf_hazard *hazard)
     return is_waiting;
 }
 
+static void free_all(struct rf_hazard_value *value)
+{
+    struct rf_hazard_value *next = NULL;
+    for (; value != NULL; value = next) {
+        next = value->next;
+        value->free(value);
+    }
+}
+
 void rf_hazard_fini(struct rf_hazard *hazard)
 {
-    for (struct rf_hazard_value *value = hazard->retired; value != NULL; value = value->next) {
-        value->is_kept = false;
-    }
-    const bool is_waiting = rf_hazard_reclaim(hazard);
-    struct rf_hazard_value *current = rf_hazard_current(hazard);
-    RF_ASSERT(!is_waiting && !is_held(hazard, current)); /* a reader is still in a section */
-    current->free(current);
-    atomic_store_explicit(&hazard->current, 0, memory_order_relaxed);
     struct rf_hazard_line *next = NULL;
     for (struct rf_hazard_line *line = atomic_load_explicit(&hazard->lines, memory_order_acquire);
          line != NULL; line = next) {
         next = line->next;
+        /* What its last section read comes before what is freed. */
+        (void)atomic_load_explicit(&line->held, memory_order_acquire);
         free(line);
     }
+    free_all(hazard->retired);
+    free_all(rf_hazard_current(hazard));
+    atomic_store_explicit(&hazard->current, 0, memory_order_relaxed);
 }
 
 /* ---- readers ---- */

@@ -86,7 +86,8 @@ bool rf_hazard_reclaim(struct rf_hazard *hazard);
 /* The current value, for the writer. */
 struct rf_hazard_value *rf_hazard_current(const struct rf_hazard *hazard);
 
-/* Frees everything. No reader is in a section, and nothing is called for readers any more. */
+/* Frees everything. No reader is in a section, and nothing is called for readers any more. (Lines
+ * are not asked: in a child of fork they name what the parent's threads were about.) */
 void rf_hazard_fini(struct rf_hazard *hazard);
 
 /* A line for a reader, or NULL: no memory. Threads: any, at any time. */

@@ -118,6 +118,49 @@ static void value_waits_for_readers_that_fence(void **state)
     assert_freed(5);
 }
 
+/* A child has the lines of threads that are not there. */
+static void value_that_no_living_reader_has_is_freed_in_the_end(void **state)
+{
+    (void)state;
+    struct rf_hazard hazard;
+    rf_hazard_init(&hazard, make_value(0));
+    struct rf_hazard_line *line = rf_hazard_line_take(&hazard);
+    assert_non_null(line);
+    assert_non_null(rf_hazard_enter(&hazard, line));
+    rf_hazard_publish(&hazard, make_value(1));
+    assert_false(is_freed[0]);
+    rf_hazard_fini(&hazard);
+    assert_freed(2);
+}
+
+/* Who is in a hurry passes by what is unusual, and what readers have to fence for. */
+static void value_that_is_unusual_is_not_for_those_in_a_hurry(void **state)
+{
+    (void)state;
+    struct rf_hazard hazard;
+    struct rf_hazard_value *seen;
+    struct rf_hazard_value *unusual = make_value(1);
+    rf_hazard_init(&hazard, make_value(0));
+    struct rf_hazard_line *line = rf_hazard_line_take(&hazard);
+    assert_non_null(line);
+    assert_int_equal(rf_hazard_try_enter(&hazard, line, &seen), !hazard.is_fenced);
+    assert_true(hazard.is_fenced || seen == rf_hazard_current(&hazard));
+    assert_true(hazard.is_fenced || rf_hazard_held(line) == seen);
+    rf_hazard_leave(line);
+    unusual->is_unusual = true;
+    rf_hazard_publish(&hazard, unusual);
+    assert_true(is_freed[0]);
+    assert_false(rf_hazard_try_enter(&hazard, line, &seen));
+    rf_hazard_leave(line);
+    assert_ptr_equal(rf_hazard_enter(&hazard, line), unusual);
+    rf_hazard_publish(&hazard, make_value(2));
+    assert_false(is_freed[1]);
+    rf_hazard_leave(line);
+    assert_false(rf_hazard_reclaim(&hazard));
+    assert_freed(2);
+    rf_hazard_fini(&hazard);
+}
+
 /* ---- where membarrier is forbidden: in children, since nobody can forbid it for a while ---- */
 
 static void expect(bool is_right)
@@ -225,6 +268,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(value_waits_for_readers_that_have_it, start),
         cmocka_unit_test_setup(value_waits_for_readers_that_fence, start),
+        cmocka_unit_test_setup(value_that_no_living_reader_has_is_freed_in_the_end, start),
+        cmocka_unit_test_setup(value_that_is_unusual_is_not_for_those_in_a_hurry, start),
         cmocka_unit_test_setup(readers_fence_where_membarrier_is_forbidden, start),
         cmocka_unit_test_setup(values_seen_without_a_fence_are_kept_when_membarrier_goes_away,
                                start),
