@@ -66,6 +66,12 @@ static void check(const struct value *value)
     }
 }
 
+static void sleep_a_moment(void)
+{
+    const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+    (void)nanosleep(&moment, NULL); /* early is harmless */
+}
+
 static void *run_reader(void *unused)
 {
     (void)unused;
@@ -80,6 +86,7 @@ static void *run_reader(void *unused)
             const struct value *value = (const struct value *)rf_hazard_enter(&hazard, line);
             if (is_fault && count % FAULT_EVERY == 0) {
                 rf_hazard_leave(line);
+                sleep_a_moment(); /* the writer goes on meanwhile */
             }
             check(value);
             rf_hazard_leave(line);

@@ -299,12 +299,12 @@ static void bounded_match_is_the_first_with_room_whoever_comes_and_goes(void **s
             put_number(i, 1 + (uint32_t)rf_random_below(&random, 40), RF_MEMBER_ALIVE);
         }
         assert_true(tell() >= 0);
-        for (int step = 0; step < 6000; step++) {
+        for (int step = 0; step < 3000; step++) {
             if (rf_random_below(&random, 50) == 0) {
                 change_members(&random);
             }
             /* It grows and shrinks in waves. */
-            const bool grows = rf_random_below(&random, 10) < (step / 1000 % 2 == 0 ? 8 : 3);
+            const bool grows = rf_random_below(&random, 10) < (step / 500 % 2 == 0 ? 8 : 3);
             if (grows && requests_count < LOADS_MAX) {
                 /* Many ask for one key. */
                 begin(rf_random_below(&random, rf_random_below(&random, 2) == 0 ? 3 : 100000),
@@ -510,7 +510,7 @@ static void requests_of_many_threads_are_counted_rightly_while_members_change(vo
         assert_int_equal(
             pthread_create(&threads[i], NULL, run_requests, (void *)(uintptr_t)(i + 1)), 0);
     }
-    for (int step = 0; step < 1000; step++) {
+    for (int step = 0; step < 500; step++) {
         change_members(&random);
         rf_replica_heard(replica, (uint64_t)step);
     }
