@@ -137,9 +137,11 @@ __attribute__((flatten)) int regfast_local_match(struct regfast_reader *reader, 
 {
     struct rf_hazard_value *value;
     uint16_t slot;
-    if (RF_UNLIKELY(key_size - 1 >= KEY_SIZE_SHORT) || RF_UNLIKELY(reader == NULL) ||
-        RF_UNLIKELY(key == NULL) || RF_UNLIKELY(ret_owner == NULL)) {
+    if (RF_UNLIKELY(key_size - 1 >= KEY_SIZE_SHORT)) {
         return match_any(reader, key, key_size, ret_owner);
+    }
+    if (RF_UNLIKELY(reader == NULL || key == NULL || ret_owner == NULL)) {
+        return -EINVAL;
     }
     if (!rf_hazard_try_enter(&reader->replica->hazard, reader->line, &value)) {
         rf_hazard_leave(reader->line);
