@@ -225,7 +225,7 @@ struct rf_swim {
     uint64_t catch_up_at_ns;  /* the next push/pull of the series; UINT64_MAX: there is none */
     uint32_t catch_up_step;   /* push/pulls of the series so far */
     size_t catch_up_nodes;    /* known at the last of them */
-    bool has_met_others;      /* a push/pull since then showed another number of nodes */
+    uint32_t catch_up_doubts; /* push/pulls that are to follow, since one met another number */
     uint64_t seen_ns;         /* of the last input */
     uint64_t ask_at_ns;       /* not before is a node called of which somebody says absurd things */
     uint32_t calls_back_left; /* of a node that may have been restarted */

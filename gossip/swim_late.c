@@ -19,8 +19,9 @@
  * Pauses of the series, in thirtieths of the push/pull interval: 1, 3 and 7 s from its beginning in
  * a LAN. The later ones are for large clusters that all start at once: each push/pull triples the
  * number of those that know everybody, so thousands need eight or nine of them. They come only if
- * the number of nodes has changed since the one before, or somebody had another number: who lacks
- * one node that few know of yet hears nothing new from others that lack it too, and more beside.
+ * the number of nodes has changed since the one before, or one of the last two met another number:
+ * who lacks a node that few know of yet hears nothing new from others that lack it too, and there
+ * are some that lack the very same ones.
  */
 static const uint64_t catch_up_pauses[] = {0, 1, 2, 4, 4, 3, 3, 3, 3, 3};
 enum {
@@ -53,12 +54,12 @@ void rf_swim_catch_up_tick(struct rf_swim *swim, uint64_t now_ns)
         return;
     }
     if (swim->catch_up_step >= CATCH_UP_ALWAYS && swim->catch_up_nodes == swim->nodes.count &&
-        !swim->has_met_others) {
+        swim->catch_up_doubts == 0) {
         swim->catch_up_at_ns = UINT64_MAX;
         return;
     }
     swim->catch_up_nodes = swim->nodes.count;
-    swim->has_met_others = false;
+    swim->catch_up_doubts -= swim->catch_up_doubts > 0;
     struct rf_node *partner = NULL;
     if (!swim->is_leaving &&
         rf_node_table_pick(&swim->nodes, &swim->random, rf_node_is_alive_other, swim->self,

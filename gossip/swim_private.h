@@ -16,6 +16,9 @@ enum {
     RF_SWIM_INCARNATION_STEP_MAX = 1024,
     /* Enough for the largest message that is not a broadcast: an indirectPing with three names. */
     RF_SWIM_MESSAGE_SIZE_MAX = 1280,
+    /* Push/pulls in a row that must find the same number of nodes before there are no more early
+     * ones. */
+    RF_SWIM_CATCH_UP_DOUBTS = 2,
 };
 
 #define RF_SWIM_INCARNATION_TRUSTED (UINT32_C(1) << 31)

@@ -206,7 +206,7 @@ int rf_swim_merge(struct rf_swim *swim, uint64_t now_ns, const struct rf_stream_
     swim->stats.dropped_malformed += dropped_count;
     swim->stats.push_pulls++;
     if (message->push_pull.header.nodes_count != swim->nodes.count) {
-        swim->has_met_others = true;
+        swim->catch_up_doubts = RF_SWIM_CATCH_UP_DOUBTS;
     }
     return 0;
 }

@@ -1011,8 +1011,9 @@ static void who_meets_another_number_of_nodes_goes_on_catching_up(void **state)
     assert_int_equal(note_push_pulls(start_ns, start_ns + 8500 * MS, at_ms), 3);
     struct rf_push_node_state state_of_a = state_of("a", 1, RF_NODE_ALIVE);
     assert_int_equal(merge(&state_of_a, 1), 0); /* nothing new, but it does not know us */
-    assert_int_equal(note_push_pulls(start_ns, start_ns + 29000 * MS, at_ms), 1);
+    assert_int_equal(note_push_pulls(start_ns, start_ns + 29000 * MS, at_ms), 2);
     assert_in_range(at_ms[0], 8800, 13200);
+    assert_in_range(at_ms[1], 12000, 18000);
 }
 
 /* As in a large cluster that starts all at once. */
