@@ -456,6 +456,7 @@ void rf_sim_acquaint_some(struct rf_sim *sim, size_t common_count, size_t known_
         size_t size = 0;
         uint8_t *bytes = encode_state(sim, list, known_max, &size);
         tell(sim, i, i + 1, bytes, size);
+        sim->nodes[i].serf->swim.calls_back_left = 0; /* strangers are to stay strangers */
     }
     free(list);
 }
