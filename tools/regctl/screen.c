@@ -55,7 +55,8 @@ static void end_drawing(struct regctl_screen *screen)
     (void)fputs("\x1b[?25h\x1b[?1049l", stdout); /* as above */
     (void)fflush(stdout);
     if (screen->has_keyboard) {
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &screen->mode); /* nothing else can be done */
+        /* What was typed ahead is kept, for the shell. If it fails nothing else can be done. */
+        (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &screen->mode);
     }
     screen->is_open = false;
 }
