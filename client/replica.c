@@ -10,6 +10,10 @@
 
 static const uint64_t ns_per_ms = 1000000;
 
+/* How long a registry that knows few of those in the ring is taken for one that has just started:
+ * twice what Serf needs to find a member again that it has lost, half a minute. */
+static const uint64_t doubt_ns = 60 * UINT64_C(1000000000);
+
 int rf_replica_new(const char *group, struct rf_replica **ret_replica, struct rf_error *err)
 {
     RF_ASSERT(group[0] != '\0' && strlen(group) <= RF_NAME_SIZE_MAX);
@@ -92,18 +96,6 @@ void rf_replica_resume(const struct rf_replica *replica, uint64_t *ret_instance,
 {
     *ret_instance = replica->instance;
     *ret_version = replica->version;
-}
-
-void rf_replica_heard(struct rf_replica *replica, uint64_t now_ns)
-{
-    if (replica->is_current && !replica->is_under_way) {
-        (void)pthread_mutex_lock(&replica->mutex);
-        replica->proved_ns = now_ns;
-        (void)pthread_mutex_unlock(&replica->mutex);
-    }
-    if (!rf_hazard_reclaim(&replica->hazard)) {
-        rf_loads_sweep(&replica->loads);
-    }
 }
 
 /* ---- what is told ---- */
@@ -260,7 +252,7 @@ static int publish(struct rf_replica *replica, uint64_t now_ns, struct rf_error 
     return 0;
 }
 
-static int refuse(struct rf_replica *replica, struct rf_error *err)
+static int refuse(struct rf_replica *replica, const char *why, struct rf_error *err)
 {
     char quoted[RF_QUOTE_SIZE];
     replica->is_current = false;
@@ -268,9 +260,66 @@ static int refuse(struct rf_replica *replica, struct rf_error *err)
     replica->is_refused = true;
     replica->status.refused++;
     (void)pthread_mutex_unlock(&replica->mutex);
-    return rf_error_set(err, RF_EUNAVAILABLE,
-                        "%s: group %s has nobody in its ring, and who was has not left",
-                        replica->server, rf_text_quote(replica->group, quoted));
+    return rf_error_set(err, RF_EUNAVAILABLE, "%s: group %s %s", replica->server,
+                        rf_text_quote(replica->group, quoted), why);
+}
+
+/* Whether the registry, which is not the one that told the published state, has never heard of more
+ * than half of those in the ring. */
+static bool knows_few(const struct rf_replica *replica, const struct rf_view *view)
+{
+    size_t known_count = 0;
+    size_t unknown_count = 0;
+    for (size_t slot = 0; slot < rf_ring_slots_count(view->ring); slot++) {
+        struct rf_member told;
+        if (view->group->by_slot[slot] != NULL) {
+            bool is_known = rf_roster_find(replica->roster, view->group->by_slot[slot]->id, &told);
+            known_count += is_known;
+            unknown_count += !is_known;
+        }
+    }
+    return replica->instance != view->instance && unknown_count > known_count;
+}
+
+/* What was told is complete, and has the digest that the registry said: publishes it, unless there
+ * is reason to doubt that the registry knows the group. */
+static int judge(struct rf_replica *replica, uint64_t now_ns, struct rf_error *err)
+{
+    const struct rf_view *view = rf_replica_view(replica);
+    if (view->ring != NULL && rf_roster_sums(replica->roster, replica->group).alive_count == 0 &&
+        !have_all_left(replica, view)) {
+        return refuse(replica, "has nobody in its ring, and who was has not left", err);
+    }
+    if (view->ring != NULL && knows_few(replica, view)) {
+        replica->doubt_until_ns =
+            replica->doubt_until_ns == 0 ? now_ns + doubt_ns : replica->doubt_until_ns;
+        if (now_ns < replica->doubt_until_ns) {
+            return refuse(replica, "is hardly known there: most of its ring neither stay nor left",
+                          err);
+        }
+    }
+    int code = publish(replica, now_ns, err);
+    if (code == 0) {
+        replica->is_current = true;
+        replica->doubt_until_ns = 0;
+    }
+    return code;
+}
+
+void rf_replica_heard(struct rf_replica *replica, uint64_t now_ns)
+{
+    if (replica->doubt_until_ns != 0 && now_ns >= replica->doubt_until_ns && !replica->is_void &&
+        !replica->is_under_way && replica->instance != 0) {
+        (void)judge(replica, now_ns, NULL); /* without memory: at the next heartbeat */
+    }
+    if (replica->is_current && !replica->is_under_way) {
+        (void)pthread_mutex_lock(&replica->mutex);
+        replica->proved_ns = now_ns;
+        (void)pthread_mutex_unlock(&replica->mutex);
+    }
+    if (!rf_hazard_reclaim(&replica->hazard)) {
+        rf_loads_sweep(&replica->loads);
+    }
 }
 
 static int refuse_digest(struct rf_replica *replica, uint64_t told, uint64_t made,
@@ -289,7 +338,6 @@ static int refuse_digest(struct rf_replica *replica, uint64_t told, uint64_t mad
 static int end_update(struct rf_replica *replica, const struct rf_wire_watch_head *head,
                       uint64_t now_ns, struct rf_error *err)
 {
-    const struct rf_view *view = rf_replica_view(replica);
     if (replica->is_whole) {
         (void)rf_roster_sweep(replica->roster); /* those that were not told again */
     }
@@ -300,13 +348,7 @@ static int end_update(struct rf_replica *replica, const struct rf_wire_watch_hea
     }
     replica->instance = head->instance;
     replica->version = head->version;
-    if (sums.alive_count == 0 && view->ring != NULL && !have_all_left(replica, view)) {
-        return refuse(replica, err);
-    }
-    int code = publish(replica, now_ns, err);
-    if (code == 0) {
-        replica->is_current = true;
-    }
+    int code = judge(replica, now_ns, err);
     return code < 0 ? code : 1;
 }
 

@@ -6,7 +6,8 @@
  * all at once, and only if it has the digest that the registry said. Two things are apart: what was
  * *told*, which follows the pages, and what is *published*, which readers see. They differ while an
  * update is on its way, and after one that would leave nobody in the ring although those in it
- * have not left: such a one is refused, and the published state stays.
+ * have not left: such a one is refused, and the published state stays. So is, for a minute, the
+ * update of another registry that has never heard of most of them: it has just started.
  *
  * Threads: one at a time writes (rf_replica_connected and what follows it); status, members and
  *          readers are anybody's.
@@ -47,11 +48,11 @@ void rf_replica_resume(const struct rf_replica *replica, uint64_t *ret_instance,
  * One page. Returns 1 if an update is complete, and what is published is what the registry knows; 0
  * if more pages follow.
  *
- * Errors: RF_EUNAVAILABLE the registry does not know those who are in the ring, and nobody else: a
- *         complete update that is refused. The connection is good, but another registry may know
- *         more. With all others the connection is of no use, and pages that still come are
- *         refused: RF_EMALFORMED; RF_EDIGEST what was told has another digest, all is asked for
- *         anew; RF_ELIMIT more than a roster holds; -ENOMEM. What is published stays.
+ * Errors: RF_EUNAVAILABLE the registry does not know those who are in the ring, and nobody else, or
+ *         for a minute hardly any of them: a complete update that is refused. The connection is
+ * good, but another registry may know more. With all others the connection is of no use, and pages
+ * that still come are refused: RF_EMALFORMED; RF_EDIGEST what was told has another digest, all is
+ * asked for anew; RF_ELIMIT more than a roster holds; -ENOMEM. What is published stays.
  */
 RF_NODISCARD int rf_replica_page(struct rf_replica *replica, const struct rf_wire_watch_reply *page,
                                  uint64_t now_ns, struct rf_error *err);

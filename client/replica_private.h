@@ -28,6 +28,7 @@ struct rf_replica {
     bool is_under_way; /* an update has begun */
     bool is_whole;     /* that one is */
     uint64_t instance_under_way;
+    uint64_t doubt_until_ns;      /* updates of a registry that knows few are refused; 0: none is */
     bool is_current;              /* an update was complete on this connection, and not refused */
     struct rf_catalog *committed; /* not published yet, for want of memory; usually NULL */
 

@@ -23,7 +23,7 @@
 enum {
     IDS = 1000, /* all of them take several pages */
     SERVERS = 3,
-    STEPS = 5000,
+    STEPS = 10000,
     KEYS = 20,
     STALE_MS = 4000,
 };
@@ -361,8 +361,18 @@ static size_t count_not_left(const struct in_ring *ring, const struct rf_group *
     return count;
 }
 
+/* How many of them a registry has heard of, whatever became of them. */
+static size_t count_known(const struct in_ring *ring, const struct rf_group *group)
+{
+    size_t count = 0;
+    for (size_t i = 0; group != NULL && i < group->members_count; i++) {
+        count += ring->is_in[number_of(group->members[i].id)];
+    }
+    return count;
+}
+
 struct counts {
-    unsigned updates, refused, empty, lost, resumed;
+    unsigned updates, refused, young, empty, lost, resumed;
 };
 
 static void step(struct rf_random *random, struct in_ring *ring, struct counts *counts)
@@ -387,8 +397,10 @@ static void step(struct rf_random *random, struct in_ring *ring, struct counts *
     const struct rf_group *group = group_of(connected);
     const size_t alive_count = group == NULL ? 0 : group->alive_count;
     if (code == RF_EUNAVAILABLE) {
+        const bool knows_few = 2 * count_known(ring, group) < ring->count;
         counts->refused++;
-        assert_int_equal(alive_count, 0);
+        counts->young += alive_count > 0;
+        assert_true(alive_count == 0 || knows_few);
         assert_true(ring->count > 0);
         assert_int_equal(status_now().state, REGFAST_WATCH_STALE);
         assert_int_equal(status_now().refused, refused + 1);
@@ -424,11 +436,13 @@ static void published_is_what_a_registry_knew_whatever_happens(void **state)
         for (int at = 0; at < STEPS; at++) {
             step(&random, &ring, &counts);
         }
-        printf("seed %llu: %u updates, %u refused, %u emptied the ring, %u lost half way, "
+        printf("seed %llu: %u updates, %u refused (%u of young ones), %u emptied the ring, %u lost "
+               "half way, "
                "%u resumed\n",
-               (unsigned long long)seed, counts.updates, counts.refused, counts.empty, counts.lost,
-               counts.resumed);
-        assert_true(counts.updates > 200 && counts.refused > 5 && counts.empty > 2);
+               (unsigned long long)seed, counts.updates, counts.refused, counts.young, counts.empty,
+               counts.lost, counts.resumed);
+        assert_true(counts.updates > 200 && counts.refused > 5 && counts.young > 2 &&
+                    counts.empty > 2);
         assert_true(counts.lost > 5 && counts.resumed > 5);
         assert_int_equal(status_now().full_copies, 0);
         assert_int_equal(stop(NULL), 0);
@@ -512,6 +526,48 @@ static void registry_that_knows_nobody_does_not_empty_the_ring(void **state)
     commit(&servers[1]);
     assert_int_equal(take_update(), 1);
     assert_published(&servers[1]);
+}
+
+static void registry_that_has_just_started_is_doubted_for_a_minute(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 5; i++) {
+        put(&servers[0], i, 1, RF_MEMBER_ALIVE);
+    }
+    commit(&servers[0]);
+    connect_to(&servers[0]);
+    assert_int_equal(take_update(), 1);
+    put(&servers[1], 6, 1, RF_MEMBER_ALIVE); /* a newcomer, and two that it has heard of */
+    put(&servers[1], 1, 1, RF_MEMBER_ALIVE);
+    put(&servers[1], 2, 1, RF_MEMBER_FAILED);
+    commit(&servers[1]);
+    connect_to(&servers[1]);
+    assert_int_equal(take_update(), RF_EUNAVAILABLE);
+    assert_int_equal(status_now().state, REGFAST_WATCH_STALE);
+    assert_answers(group_of(&servers[0]), group_of(&servers[0])->version);
+
+    put(&servers[1], 3, 1, RF_MEMBER_ALIVE); /* three of five are most of them */
+    commit(&servers[1]);
+    assert_int_equal(take_update(), 1);
+    assert_int_equal(status_now().state, REGFAST_WATCH_LIVE);
+    assert_published(&servers[1]);
+    forget(&servers[1], 1); /* who has told what is published may tell more */
+    forget(&servers[1], 3);
+    commit(&servers[1]);
+    assert_int_equal(take_update(), 1);
+    assert_published(&servers[1]);
+
+    put(&servers[2], 7, 1, RF_MEMBER_ALIVE); /* and who goes on to know nobody else is believed */
+    commit(&servers[2]);
+    connect_to(&servers[2]);
+    assert_int_equal(take_update(), RF_EUNAVAILABLE);
+    now_ns += 59 * UINT64_C(1000000000);
+    rf_replica_heard(replica, now_ns);
+    assert_int_equal(status_now().state, REGFAST_WATCH_STALE);
+    now_ns += UINT64_C(1000000000);
+    rf_replica_heard(replica, now_ns);
+    assert_int_equal(status_now().state, REGFAST_WATCH_LIVE);
+    assert_published(&servers[2]);
 }
 
 static void member_that_left_may_be_forgotten_before_the_last_one_leaves(void **state)
@@ -645,7 +701,13 @@ static void whole_group_may_be_replaced_by_another_of_the_largest_size(void **st
         }
         commit(&servers[round]);
         connect_to(&servers[round]);
-        assert_int_equal(take_update(), 1);
+        if (round == 1) { /* it is doubted first */
+            assert_int_equal(take_update(), RF_EUNAVAILABLE);
+            now_ns += 60 * UINT64_C(1000000000);
+            rf_replica_heard(replica, now_ns);
+        } else {
+            assert_int_equal(take_update(), 1);
+        }
         assert_int_equal(status_now().alive_count, MANY);
         assert_answers(group_of(&servers[round]), group_of(&servers[round])->version);
     }
@@ -697,6 +759,8 @@ int main(void)
                                         stop),
         cmocka_unit_test_setup_teardown(registry_that_knows_nobody_does_not_empty_the_ring, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(registry_that_has_just_started_is_doubted_for_a_minute,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(
             member_that_left_may_be_forgotten_before_the_last_one_leaves, start, stop),
         cmocka_unit_test_setup_teardown(digest_that_is_not_that_of_the_members_starts_anew, start,
