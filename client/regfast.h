@@ -363,7 +363,8 @@ struct regfast_watch_status {
     uint64_t updates;       /* times that the local state was replaced, whatever the registry */
     uint64_t full_copies;   /* times that all was taken anew, as a digest was not equal */
     uint64_t refused;       /* updates not applied: nobody would have been left in the ring although
-                               those in it had not left */
+                               those in it had not left, or the registry has just started and has
+                               not heard of most of them */
     uint64_t members_count; /* remembered ones included */
     uint64_t alive_count;   /* get keys */
     char server[REGFAST_NAME_SIZE + 16]; /* the registry that told it, "" before the first */
@@ -390,7 +391,8 @@ REGFAST_API int regfast_watch_members(struct regfast_watch *watch,
  * those that the registry would give at the version that they name, without a lock, an allocation
  * or a system call, and go on when all registries are gone; regfast_watch_status says how fresh
  * they are. A watch that has known somebody in the ring goes on answering with them until
- * others are there or they have left.
+ * others are there or they have left; a registry that has not heard of most of them is not
+ * believed for a minute, as it has just started.
  *
  * Threads: may be made and freed at any time, by any thread, and is used by one at a time. Cheap: a
  *          cache line, which the watch keeps for the next reader.
