@@ -254,6 +254,7 @@ static uint64_t wanted_ns(const struct regfast_client *client)
                                      : UINT64_MAX;
 }
 
+/* Calls go first: what they are answered then depends on nothing that is watched. */
 static void begin_session(struct regfast_client *client, uint64_t now_ns)
 {
     struct rf_error err;
@@ -263,16 +264,15 @@ static void begin_session(struct regfast_client *client, uint64_t now_ns)
     client->watches.is_incomplete = false;
     int code = rf_session_begin(&client->session, now_ns, &err);
     if (code == 0) {
+        struct rf_call *next;
+        for (struct rf_call *call = client->calls.first; call != NULL; call = next) {
+            next = call->next;
+            send_call(client, call, now_ns);
+        }
         code = rf_client_watches_begin(client, now_ns, &err);
     }
     if (code < 0) {
         lose(client, code, &err);
-        return;
-    }
-    struct rf_call *next;
-    for (struct rf_call *call = client->calls.first; call != NULL; call = next) {
-        next = call->next;
-        send_call(client, call, now_ns);
     }
 }
 
