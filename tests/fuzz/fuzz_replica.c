@@ -86,7 +86,7 @@ static void check_view(struct rf_replica *replica, struct regfast_reader *reader
             const uint64_t hash =
                 rf_placement_hash(rf_ring_placement(view->ring), &key, sizeof(key));
             const struct rf_member *wanted = rf_group_owner(view->group, hash);
-            RF_ASSERT(strcmp(owner.id, wanted->id) == 0);
+            RF_ASSERT(wanted != NULL && strcmp(owner.id, wanted->id) == 0);
             RF_ASSERT(strcmp(owner.addr, wanted->addr) == 0);
             code = regfast_match_bounded(reader, &key, sizeof(key), 0, &owner, &load);
             RF_ASSERT(code == 0);
