@@ -93,11 +93,12 @@ struct regfast_options {
 
 /*
  * Makes a client of the registries "HOST:PORT,HOST:PORT,...", at most 16. Without ":PORT" it is
- * 9800; IPv6 is "[::1]:9800". Connects at the first call, to the first registry that answers, and
- * stays with it. A call whose connection is lost, whose registry is shutting down, or does not
- * reply in time, is tried once more, the registry that has not failed for longest first. All calls
- * only read, so that is safe. While there is another registry to try, connecting to one, or waiting
- * for its reply, takes at most half of the time that the call has left.
+ * 9800; IPv6 is "[::1]:9800"; spaces around a comma are allowed. Connects at the first call, to the
+ * first registry that answers, and stays with it. A call whose connection is lost, whose registry
+ * is shutting down, or does not reply in time, is tried once more, the registry that has not failed
+ * for longest first. All calls only read, so that is safe. While there is another registry to try,
+ * connecting to one, or waiting for its reply, takes at most half of the time that the call has
+ * left.
  *
  * `options` may be NULL, which is all of them 0.
  *

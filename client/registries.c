@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/entries.h"
 #include "core/text.h"
 
 enum {
@@ -52,20 +53,20 @@ int rf_registries_init(struct rf_registries *registries, const char *text, bool 
     if (text == NULL || text[0] == '\0') {
         return rf_error_set(err, -EINVAL, "no registry given: expected HOST:PORT,...");
     }
-    for (;;) {
-        size_t size = strcspn(text, ",");
+    struct rf_entries entries = rf_entries(text);
+    const char *entry;
+    size_t size;
+    int code;
+    while ((code = rf_entries_next(&entries, &entry, &size, err)) == 1) {
         if (registries->count == RF_REGISTRIES_GIVEN_MAX) {
             return rf_error_set(err, -EINVAL, "more than %d registries", RF_REGISTRIES_GIVEN_MAX);
         }
-        int code = entry_add(registries, text, size, err);
+        code = entry_add(registries, entry, size, err);
         if (code < 0) {
             return code;
         }
-        if (text[size] == '\0') {
-            return 0;
-        }
-        text += size + 1;
     }
+    return code < 0 ? rf_error_prefix(err, code, "registries") : 0;
 }
 
 void rf_registries_told_begin(struct rf_registries *registries)

@@ -7,6 +7,7 @@
 
 #include "core/address.h"
 #include "core/assert.h"
+#include "core/entries.h"
 #include "core/text.h"
 
 enum {
@@ -82,24 +83,24 @@ static int check_bind(const char *name, const char *text, uint16_t port_default,
 static int check_host_ports(const char *name, const char *text, uint16_t port_default,
                             struct rf_error *err)
 {
-    for (const char *at = text;; at++) {
+    struct rf_entries entries = rf_entries(text);
+    const char *entry;
+    size_t size;
+    int code;
+    while ((code = rf_entries_next(&entries, &entry, &size, err)) == 1) {
         char one[HOST_PORT_SIZE_MAX];
-        size_t size = strcspn(at, ",");
         if (size >= sizeof(one)) {
             return rf_error_set(err, -EINVAL, "%s: address of %zu bytes, allowed 1..%zu", name,
                                 size, sizeof(one) - 1);
         }
-        memcpy(one, at, size);
+        memcpy(one, entry, size);
         one[size] = '\0';
-        int code = rf_options_check_host_port(name, one, port_default, err);
+        code = rf_options_check_host_port(name, one, port_default, err);
         if (code < 0) {
             return code;
         }
-        at += size;
-        if (*at == '\0') {
-            return 0;
-        }
     }
+    return code < 0 ? rf_error_prefix(err, code, "%s", name) : 0;
 }
 
 static int set_flag(const struct rf_option *option, const char *value, struct rf_error *err)

@@ -487,6 +487,8 @@ static void lies_in_options_and_registries_are_refused(void **state)
     assert_string_equal(error, "more than 16 registries");
     assert_null(none);
     regfast_close(NULL);
+    assert_int_equal(regfast_open("h:1,,h:2", NULL, &none, error, sizeof(error)), -EINVAL);
+    assert_string_equal(error, "registries: entry 2 of 'h:1,,h:2' is empty");
     assert_string_equal(regfast_server(NULL), "");
 }
 

@@ -34,7 +34,7 @@ static void fail_next(uint64_t now_ns)
 static void registries_in_order_are_tried_so_and_each_once(void **state)
 {
     (void)state;
-    init("a:1,b,[::1]:3", true, 1);
+    init("a:1, b , [::1]:3", true, 1);
     assert_int_equal(registries.entries[1].host_port.port, 9800);
     for (uint64_t now_ns = 1; now_ns < 10; now_ns += 3) {
         next_is("a:1");

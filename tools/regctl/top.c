@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/entries.h"
 #include "tools/regctl/regctl.h"
 #include "tools/regctl/sample.h"
 #include "tools/regctl/screen.h"
@@ -364,15 +365,15 @@ static int open_registry(struct registry *registry, const char *server, size_t s
 static int open_registries(struct top *top)
 {
     int status = REGCTL_OK;
-    const char *at = top->options->server;
-    while (status == REGCTL_OK && *at != '\0') {
-        size_t size = strcspn(at, ",");
+    struct rf_entries entries = rf_entries(top->options->server); /* the table has let them pass */
+    const char *at;
+    size_t size;
+    while (status == REGCTL_OK && rf_entries_next(&entries, &at, &size, NULL) == 1) {
         if (top->registries_count == REGISTRIES_MAX) {
             (void)rf_regctl_fail(-EINVAL, "top: more than %d registries in -s", REGISTRIES_MAX);
             return REGCTL_USAGE;
         }
         status = open_registry(&top->registries[top->registries_count++], at, size, top->options);
-        at += size + (at[size] == ',' ? 1 : 0);
     }
     return status;
 }

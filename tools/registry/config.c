@@ -9,6 +9,7 @@
 
 #include "core/assert.h"
 #include "core/catalog.h"
+#include "core/entries.h"
 #include "core/member.h"
 #include "core/options.h"
 #include "core/text.h"
@@ -335,13 +336,9 @@ static int set_seeds(struct rf_registry_config *config, struct rf_error *err)
     if (config->seeds_text == NULL) {
         return rf_error_set(err, -ENOMEM, "option -registries: out of memory");
     }
-    char *rest = config->seeds_text;
-    for (char *seed = strsep(&rest, ","); seed != NULL; seed = strsep(&rest, ",")) {
-        if (config->seeds_count == RF_GOSSIP_SEEDS_MAX) {
-            return rf_error_set(err, RF_ELIMIT, "option -registries: allowed are %d addresses",
-                                RF_GOSSIP_SEEDS_MAX);
-        }
-        config->seeds[config->seeds_count++] = seed;
+    int count = rf_entries_split(config->seeds_text, RF_GOSSIP_SEEDS_MAX, config->seeds, err);
+    if (count < 0) {
+        return rf_error_prefix(err, count, "option -registries");
     }
     return 0;
 }
@@ -349,6 +346,7 @@ static int set_seeds(struct rf_registry_config *config, struct rf_error *err)
 static void set_choices(struct rf_registry_config *config)
 {
     int ret = rf_io_parse(values.io, &config->io, NULL);
+    config->seeds_count = (size_t)count;
     RF_ASSERT(ret == 0); /* the table has let it pass, so here and below */
     ret = rf_placement_parse(values.placement, &config->placement, NULL);
     RF_ASSERT(ret == 0);
