@@ -488,8 +488,9 @@ struct regfast_register_options {
  *
  * Ownership: strings are copied; *ret_registration ends by regfast_registration_free.
  * Errors:    -EINVAL names the option; REGFAST_ELIMIT group and addr are too long together,
- *            as gossip carries 512 bytes of tags; -EHOSTUNREACH a host of `bind` that no resolver
- *            knows; -EADDRINUSE, -EADDRNOTAVAIL and others of bind(2) for `bind`; -ENOMEM.
+ *            as gossip carries 512 bytes of tags, or there are too many registries; -ENOENT there
+ * is no `keyring_file`; -EHOSTUNREACH a host of `bind` that no resolver knows; -EADDRINUSE,
+ * -EADDRNOTAVAIL and others of bind(2) for `bind`; -ENOMEM.
  */
 REGFAST_API int regfast_register(const struct regfast_register_options *options,
                                  struct regfast_registration **ret_registration, char *errbuf,
@@ -510,17 +511,23 @@ REGFAST_API int regfast_registration_wait(struct regfast_registration *registrat
                                           uint32_t timeout_ms, char *errbuf, size_t errbuf_size);
 
 /*
- * Changes the weight, 1..65535: tells the others, who give keys by it within about a second, also
- * those that were not there when it was changed. Returns at once.
+ * Changes the weight, 0..65535: tells the others, who give keys by it within about a second, also
+ * those that were not there when it was changed. Returns at once. With 0 it is given no new keys
+ * and is listed as REGFAST_MEMBER_DRAINING, until it has a weight again.
  * Errors: -EINVAL a weight out of range; -ESHUTDOWN it has left; -EEXIST as above; -ETIMEDOUT its
+ * Whether the id is another node's already is what the members vote about then, which takes some
+ * seconds: 0 may be followed by -EEXIST, here and from regfast_set_replicas. A service should look
+ * again now and then.
  *         thread did not answer, and may do it yet.
  */
 REGFAST_API int regfast_set_replicas(struct regfast_registration *registration, uint32_t replicas,
                                      char *errbuf, size_t errbuf_size);
 
 /*
- * Leaves gracefully: tells the others, and ends the thread once they know or time is up.
- * Returns 0 too if nobody was known to be told, or if it has left before.
+ * Leaves gracefully: tells the others, and ends the thread once they know or time is up. It takes
+ * one to two seconds, at the profile "lan"; 11 s at most, so give 12000 ms. With a time-out of 0
+ * nobody waits until it is told: that others find the member failed is then likely.
+ * Returns 0 too, and at once, if nobody is known who could be told, or if it has left before.
  * Errors: -ETIMEDOUT not all were told; the registration has ended all the same.
  */
 REGFAST_API int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms);
@@ -529,7 +536,8 @@ REGFAST_API int regfast_leave(struct regfast_registration *registration, uint32_
  * Leaves without losing a request: first tells the others that it has no weight any more, so that
  * it is given no new keys, and is listed as REGFAST_MEMBER_DRAINING; then, `drain_ms` later, leaves
  * as regfast_leave. Meanwhile the service goes on answering, in other threads: clients hear of it
- * within about a second, those that keep an answer for longer set how much drain_ms must be.
+ * within about a second, those that keep an answer for longer set how much drain_ms must be. With a
+ * drain_ms of 0 it leaves at once; leave_timeout_ms is that of regfast_leave.
  * A group whose members all drain has nobody for a key.
  * Errors: those of regfast_leave; -EEXIST as above; -ETIMEDOUT also its thread did not answer. The
  *         registration has ended all the same.

@@ -9,10 +9,12 @@
 #include "client/client.h"
 #include "client/regfast.h"
 #include "core/address.h"
+#include "core/entries.h"
 #include "core/error.h"
 #include "core/member.h"
 #include "gossip/gossip.h"
 #include "gossip/keyring.h"
+#include "gossip/swim.h"
 
 enum {
     REGISTRIES_TEXT_MAX = 16 * 1024, /* RF_GOSSIP_SEEDS_MAX names of full length */
@@ -59,30 +61,22 @@ static int addr_set(const char *addr, char *ret_addr, struct rf_error *err)
     return 0;
 }
 
-/* Splits "HOST:PORT,HOST:PORT" in place. Returns how many there are. */
-static int registries_split(char *text, const char *seeds[RF_GOSSIP_SEEDS_MAX],
-                            struct rf_error *err)
+static int check_replicas(uint32_t replicas, uint32_t min, struct rf_error *err)
 {
-    int count = 0;
-    char *save = NULL;
-    for (char *part = strtok_r(text, ",", &save); part != NULL; part = strtok_r(NULL, ",", &save)) {
-        if (count == RF_GOSSIP_SEEDS_MAX) {
-            return rf_error_set(err, -EINVAL, "more than %d registries", RF_GOSSIP_SEEDS_MAX);
-        }
-        seeds[count++] = part;
-    }
-    if (count == 0) {
-        return rf_error_set(err, -EINVAL, "no registry given: expected HOST:PORT,...");
-    }
-    return count;
-}
-
-static int check_replicas(uint32_t replicas, struct rf_error *err)
-{
-    if (replicas < 1 || replicas > RF_REPLICAS_MAX) {
-        return rf_error_set(err, -EINVAL, "replicas %u, allowed 1..%d", replicas, RF_REPLICAS_MAX);
+    if (replicas < min || replicas > RF_REPLICAS_MAX) {
+        return rf_error_set(err, -EINVAL, "replicas %u, allowed %u..%d", replicas, min,
+                            RF_REPLICAS_MAX);
     }
     return 0;
+}
+
+static int check_id(const char *id, struct rf_error *err)
+{
+    if (id == NULL) {
+        return rf_error_set(err, -EINVAL, "no id: it is required");
+    }
+    int code = rf_swim_name_check(id, err);
+    return code < 0 ? rf_error_prefix(err, code, "id") : 0;
 }
 
 /* The tags of a member of `group`. What registries would not take must not go out: nobody would
@@ -92,7 +86,7 @@ static int tags_set(struct regfast_registration *registration, const char *id, c
 {
     struct rf_member member;
     if (group == NULL) {
-        return rf_error_set(err, -EINVAL, "no group");
+        return rf_error_set(err, -EINVAL, "no group: it is required");
     }
     snprintf(registration->replicas, sizeof(registration->replicas), "%u", replicas);
     int code = rf_member_from_tags(id, group, registration->addr, registration->replicas,
@@ -114,15 +108,17 @@ static int start(struct regfast_registration *registration,
     const char *seeds[RF_GOSSIP_SEEDS_MAX];
     const uint32_t replicas =
         options->replicas == 0 ? (uint32_t)RF_REPLICAS_DEFAULT : options->replicas;
-    int seeds_count = registries_split(registries, seeds, err);
+    int seeds_count = rf_entries_split(registries, RF_GOSSIP_SEEDS_MAX, seeds, err);
     if (seeds_count < 0) {
-        return seeds_count;
+        return rf_error_prefix(err, seeds_count, "registries: expected HOST:PORT,...");
     }
-    int code = addr_set(options->addr, registration->addr, err);
-    if (code < 0) {
-        return code;
+    int code = check_id(options->id, err);
+    if (code == 0) {
+        code = addr_set(options->addr, registration->addr, err);
     }
-    code = check_replicas(replicas, err);
+    if (code == 0) {
+        code = check_replicas(replicas, 1, err);
+    }
     if (code == 0) {
         code = tags_set(registration, options->id, options->group, replicas, err);
     }
@@ -181,7 +177,8 @@ int regfast_register(const struct regfast_register_options *options,
     if (code < 0) {
         return rf_client_report(code, &err, errbuf, errbuf_size);
     }
-    if (known.registries == NULL || strlen(known.registries) > REGISTRIES_TEXT_MAX) {
+    if (known.registries == NULL || known.registries[0] == '\0' ||
+        strlen(known.registries) > REGISTRIES_TEXT_MAX) {
         code = rf_error_set(&err, -EINVAL, "registries: expected HOST:PORT,... of 1..%d bytes",
                             REGISTRIES_TEXT_MAX);
         return rf_client_report(code, &err, errbuf, errbuf_size);
@@ -266,7 +263,7 @@ int regfast_set_replicas(struct regfast_registration *registration, uint32_t rep
                          size_t errbuf_size)
 {
     struct rf_error err = {0};
-    int code = check_replicas(replicas, &err);
+    int code = check_replicas(replicas, 0, &err);
     if (code == 0) {
         code = announce(registration, replicas, &err);
     }
@@ -281,7 +278,10 @@ int regfast_leave(struct regfast_registration *registration, uint32_t timeout_ms
     if (registration->gossip == NULL) {
         return 0;
     }
-    int code = rf_gossip_leave(registration->gossip, timeout_ms);
+    struct rf_gossip_status status;
+    bool is_alone =
+        rf_gossip_get_status(registration->gossip, &status) == 0 && status.members_count == 1;
+    int code = is_alone ? 0 : rf_gossip_leave(registration->gossip, timeout_ms);
     rf_gossip_free(registration->gossip);
     registration->gossip = NULL;
     return code;
