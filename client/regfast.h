@@ -342,8 +342,9 @@ REGFAST_API void regfast_watch_close(struct regfast_watch *watch);
 
 /*
  * Waits until the number of updates in the status is another one than `updates_seen`; with 0, until
- * something is known.
- * Errors: -ETIMEDOUT nothing has changed; the text says why the last connection failed, if it did.
+ * something is known. With a time-out of 0 it looks at what has come already.
+ * Errors: -ETIMEDOUT nothing has changed; the text says why the last connection failed, if it did,
+ *         or whose update was not applied, and why.
  */
 REGFAST_API int regfast_watch_wait(struct regfast_watch *watch, uint64_t updates_seen,
                                    uint32_t timeout_ms, char *errbuf, size_t errbuf_size);

@@ -186,7 +186,7 @@ static bool have_all_left(struct rf_replica *replica, const struct rf_view *view
 
 static void note_proof(struct rf_replica *replica, uint64_t now_ns)
 {
-    replica->is_refused = false;
+    replica->refusal[0] = '\0';
     replica->proved_ns = now_ns;
     (void)snprintf(replica->status.server, sizeof(replica->status.server), "%s", replica->server);
 }
@@ -257,11 +257,11 @@ static int refuse(struct rf_replica *replica, const char *why, struct rf_error *
     char quoted[RF_QUOTE_SIZE];
     replica->is_current = false;
     (void)pthread_mutex_lock(&replica->mutex);
-    replica->is_refused = true;
+    (void)snprintf(replica->refusal, sizeof(replica->refusal), "%s: group %s %s", replica->server,
+                   rf_text_quote(replica->group, quoted), why);
     replica->status.refused++;
     (void)pthread_mutex_unlock(&replica->mutex);
-    return rf_error_set(err, RF_EUNAVAILABLE, "%s: group %s %s", replica->server,
-                        rf_text_quote(replica->group, quoted), why);
+    return rf_error_set(err, RF_EUNAVAILABLE, "%s", replica->refusal);
 }
 
 /* Whether the registry, which is not the one that told the published state, has never heard of more
@@ -385,6 +385,11 @@ int rf_replica_page(struct rf_replica *replica, const struct rf_wire_watch_reply
     return code;
 }
 
+const char *rf_replica_refusal(const struct rf_replica *replica)
+{
+    return replica->refusal;
+}
+
 /* ---- for any thread ---- */
 
 void rf_replica_status(struct rf_replica *replica, uint64_t now_ns, uint64_t stale_after_ns,
@@ -398,8 +403,8 @@ void rf_replica_status(struct rf_replica *replica, uint64_t now_ns, uint64_t sta
     if (rf_replica_view(replica)->kind == RF_VIEW_UNKNOWN) {
         ret_status->state = REGFAST_WATCH_EMPTY;
     } else {
-        ret_status->state = replica->is_refused || age_ns > stale_after_ns ? REGFAST_WATCH_STALE
-                                                                           : REGFAST_WATCH_LIVE;
+        bool is_stale = replica->refusal[0] != '\0' || age_ns > stale_after_ns;
+        ret_status->state = is_stale ? REGFAST_WATCH_STALE : REGFAST_WATCH_LIVE;
         ret_status->age_ms = age_ns / ns_per_ms;
     }
     (void)pthread_mutex_unlock(&replica->mutex);

@@ -61,6 +61,10 @@ RF_NODISCARD int rf_replica_page(struct rf_replica *replica, const struct rf_wir
  * waited for readers. */
 void rf_replica_heard(struct rf_replica *replica, uint64_t now_ns);
 
+/* Why the last update was refused, and whose it was; "": it was not. Threads: the writer. Borrowed
+ * until the next page. */
+const char *rf_replica_refusal(const struct rf_replica *replica);
+
 /* All but `size` of the status. It is stale if nothing was proved for `stale_after_ns`, or while
  * the last update was refused. */
 void rf_replica_status(struct rf_replica *replica, uint64_t now_ns, uint64_t stale_after_ns,

@@ -36,7 +36,7 @@ struct rf_replica {
     pthread_mutex_t mutex;
     struct regfast_watch_status status; /* but for its age and state */
     uint64_t proved_ns;                 /* when a registry last proved it */
-    bool is_refused;                    /* the last update was */
+    char refusal[RF_ERROR_TEXT_SIZE];   /* why the last update was refused, or "" */
 };
 
 /* Which view is published. */

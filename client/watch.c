@@ -309,11 +309,25 @@ static void wait_for_change(struct regfast_client *client, uint64_t deadline_ns)
     }
 }
 
+/* The client is the caller's. */
+static int say_why_late(const struct regfast_watch *watch, struct rf_error *err)
+{
+    const struct rf_error *failure = &watch->client->failure;
+    const char *why = rf_replica_refusal(watch->replica);
+    const char *what = "; not applied: ";
+    char quoted[RF_QUOTE_SIZE];
+    if (why[0] == '\0') {
+        why = failure->code < 0 ? failure->text : "";
+        what = failure->code < 0 ? "; the last failure: " : "";
+    }
+    return rf_error_set(err, -ETIMEDOUT, "watch of group %s: no update in time%s%s",
+                        rf_text_quote(watch->group, quoted), what, why);
+}
+
 static int wait_for_update(struct regfast_watch *watch, uint64_t updates_seen, uint64_t deadline_ns,
                            struct rf_error *err)
 {
     struct regfast_client *client = watch->client;
-    char quoted[RF_QUOTE_SIZE];
     int code = rf_client_enter(client, deadline_ns, err);
     if (code < 0) {
         return code;
@@ -324,10 +338,7 @@ static int wait_for_update(struct regfast_watch *watch, uint64_t updates_seen, u
         is_late = rf_client_now_ns() >= deadline_ns;
     }
     if (count_updates(watch) == updates_seen) {
-        code = rf_error_set(err, -ETIMEDOUT, "watch of group %s: no update in time%s%s",
-                            rf_text_quote(watch->group, quoted),
-                            client->failure.code < 0 ? "; the last failure: " : "",
-                            client->failure.code < 0 ? client->failure.text : "");
+        code = say_why_late(watch, err);
     }
     rf_client_leave(client);
     return code;

@@ -274,6 +274,14 @@ static void watch_is_not_emptied_by_a_registry_that_knows_less(void **state)
     eventually(has_refused);
     assert_int_equal(status().state, REGFAST_WATCH_STALE);
     assert_int_equal(regfast_local_match(reader, "k", 1, &owner), 0);
+    assert_int_equal(regfast_watch_wait(watch, status().updates, 1, error, sizeof(error)),
+                     -ETIMEDOUT);
+    char expected[REGFAST_ERROR_SIZE];
+    (void)snprintf(expected, sizeof(expected),
+                   "watch of group 'web': no update in time; not applied: %s: group 'web' has "
+                   "nobody in its ring, and who was has not left",
+                   second.addr);
+    assert_string_equal(error, expected);
     served_put_standard(&second);
     served_publish(&second);
     eventually(is_live_at_second);
