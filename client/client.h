@@ -93,6 +93,7 @@ struct regfast_client {
 
 /* ---- driving (drive.c) ---- */
 
+void rf_calls_append(struct rf_calls *calls, struct rf_call *call);
 void rf_calls_remove(struct rf_calls *calls, struct rf_call *call);
 
 /* Does what can be done now: ends what is too late, connects, sends. */

@@ -28,7 +28,7 @@ enum {
 static const uint64_t ns_per_ms = 1000000;
 static const uint64_t idle_ns = 1000000; /* a connection that was silent for so long may be gone */
 
-static void calls_append(struct rf_calls *calls, struct rf_call *call)
+void rf_calls_append(struct rf_calls *calls, struct rf_call *call)
 {
     call->previous = calls->last;
     call->next = NULL;
@@ -97,7 +97,7 @@ static void finish(struct regfast_client *client, struct rf_call *call, int code
     }
     call->is_done = true;
     if (call->is_submitted) {
-        calls_append(&client->done, call);
+        rf_calls_append(&client->done, call);
     }
 }
 
@@ -523,7 +523,7 @@ void rf_client_wait(struct regfast_client *client, uint64_t until_ns)
 void rf_client_start(struct regfast_client *client, struct rf_call *call)
 {
     uint64_t now_ns = rf_client_now_ns();
-    calls_append(&client->calls, call);
+    rf_calls_append(&client->calls, call);
     if (client->up_ns != 0) {
         send_call(client, call, now_ns);
     } else {

@@ -148,6 +148,7 @@ REGFAST_API int regfast_match_many(struct regfast_client *client, const char *gr
                                    size_t errbuf_size);
 
 /*
+ * Without keys nobody is asked, and it returns 0.
  * The first `count` distinct instances for the key, 1..REGFAST_OWNERS_MAX: the owner, then who
  * would have the key without those before, the natural places of replicas.
  * Returns how many there are, at most `count`. On failure ret_owners is undefined.
@@ -199,8 +200,8 @@ REGFAST_API int regfast_submit_match(struct regfast_client *client, const char *
                                      void *user, char *errbuf, size_t errbuf_size);
 
 /*
- * As regfast_match_many, of as many keys as fit one request: 1 to 1024, and with the group's name
- * and 2 bytes for each some less than 64 KiB.
+ * As regfast_match_many, of as many keys as fit one request: at most 1024, and with the group's
+ * name and 2 bytes for each some less than 64 KiB. Without keys it is done at once.
  *
  * Ownership: as for regfast_submit_match; there are `keys_count` owners.
  * Errors:    as for regfast_submit_match; REGFAST_ELIMIT the keys do not fit one request.

@@ -105,6 +105,24 @@ static int take_all_owners(struct rf_call *call, const uint8_t *payload, size_t 
     return code < 0 ? code : 0;
 }
 
+/* There is nothing to ask: done, without a registry. */
+static int submit_nothing(struct regfast_client *client, void *user, struct rf_error *err)
+{
+    struct submission *submission;
+    int code = rf_client_enter(client, rf_client_deadline_ns(client), err);
+    if (code < 0) {
+        return code;
+    }
+    code = submission_new(client, 0, user, &submission, err);
+    if (code == 0) {
+        submission->as.call.is_done = true;
+        client->submissions.count++;
+        rf_calls_append(&client->done, &submission->as.call);
+    }
+    rf_client_leave(client);
+    return code;
+}
+
 static int submit_match_many(struct regfast_client *client, struct rf_wire_bytes group,
                              const struct rf_wire_bytes *keys, size_t keys_count,
                              struct regfast_owner *owners, void *user, struct rf_error *err)
@@ -140,9 +158,6 @@ int regfast_submit_match_many(struct regfast_client *client, const char *group,
     if (code == 0) {
         code = rf_client_check_group(group, &err);
     }
-    if (code == 0 && keys_count == 0) {
-        code = rf_error_set(&err, -EINVAL, "no keys");
-    }
     if (code == 0) {
         code = rf_match_check_keys(keys, keys_count, &err);
     }
@@ -153,7 +168,9 @@ int regfast_submit_match_many(struct regfast_client *client, const char *group,
                    : rf_error_set(&err, RF_ELIMIT, "%zu keys: the first %zu of them fill a request",
                                   keys_count, fit);
     }
-    if (code == 0) {
+    if (code == 0 && keys_count == 0) {
+        code = submit_nothing(client, user, &err);
+    } else if (code == 0) {
         code = submit_match_many(client, (struct rf_wire_bytes){group, strlen(group)}, batch,
                                  keys_count, owners, user, &err);
     }
