@@ -422,12 +422,15 @@ static void lose_received(struct regfast_client *client, int code)
 {
     struct rf_error err;
     const char *reason = rf_strerror(code);
+    /* Gossip's port hangs up on who speaks something else. */
+    const char *hint =
+        client->session.has_heard ? "" : "; is that the port for clients, and not that for gossip?";
     if (rf_session_is_within_reply(&client->session)) {
         (void)rf_error_set(&err, code, "connection lost within a reply: %s", reason);
     } else if (client->calls.count > 0) {
-        (void)rf_error_set(&err, code, "connection lost before the reply: %s", reason);
+        (void)rf_error_set(&err, code, "connection lost before the reply: %s%s", reason, hint);
     } else {
-        (void)rf_error_set(&err, code, "connection lost: %s", reason);
+        (void)rf_error_set(&err, code, "connection lost: %s%s", reason, hint);
     }
     lose(client, code, &err);
 }

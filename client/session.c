@@ -92,6 +92,7 @@ int rf_session_begin(struct rf_session *session, uint64_t now_ns, struct rf_erro
     session->is_asked = false;
     session->asked_ns = now_ns;
     session->heard_ns = now_ns;
+    session->has_heard = false;
     if (session->in == NULL) {
         session->in = malloc(IN_CAPACITY_FIRST);
         if (session->in == NULL) {
@@ -250,11 +251,24 @@ int rf_session_read_error(const struct rf_wire_header *header, const uint8_t *pa
     return rf_error_set(err, code, "%s", size > 0 ? text : rf_wire_status_name(header->status));
 }
 
+/* The first bytes of a connection are not of this protocol: shows them. */
+static int doubt_peer(const uint8_t *frame, struct rf_error *err)
+{
+    char first[RF_WIRE_HEADER_SIZE + 1] = "";
+    char quoted[RF_QUOTE_SIZE];
+    memcpy(first, frame, RF_WIRE_HEADER_SIZE);
+    return rf_error_prefix(err, RF_EMALFORMED, "is that a regfast registry? It says %s",
+                           rf_text_quote(first, quoted));
+}
+
 /* Whether a frame that begins so may come now. */
-static int check_header(const struct rf_session *session, const struct rf_wire_header *header,
-                        struct rf_error *err)
+static int check_header(const struct rf_session *session, const uint8_t *frame,
+                        const struct rf_wire_header *header, struct rf_error *err)
 {
     int code = rf_wire_reply_header_check(header, err);
+    if (code == RF_EMALFORMED && !session->has_heard) {
+        return doubt_peer(frame, err);
+    }
     if (code < 0 || (header->op == RF_WIRE_NONE && header->status != RF_WIRE_OK)) {
         return code;
     }
@@ -308,7 +322,7 @@ static int take_frame(struct rf_session *session, struct rf_wire_header *ret_hea
     }
     const uint8_t *frame = session->in + session->in_at;
     struct rf_wire_header header = rf_wire_header_load(frame);
-    int code = check_header(session, &header, err);
+    int code = check_header(session, frame, &header, err);
     if (code < 0) {
         return code;
     }
@@ -377,6 +391,7 @@ int rf_session_next(struct rf_session *session, uint64_t now_ns, struct rf_sessi
             return code;
         }
         session->heard_ns = now_ns;
+        session->has_heard = true;
         if (event.header.op == RF_WIRE_NONE) {
             return rf_session_read_error(&event.header, event.payload, err);
         }

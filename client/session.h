@@ -54,6 +54,7 @@ struct rf_session {
     bool is_asked;     /* a heartbeat, or INFO, is in flight */
     uint64_t asked_ns; /* when, or when the last one was answered */
     uint64_t heard_ns; /* when the last frame came */
+    bool has_heard;    /* one came */
 };
 
 enum rf_session_event_type {
