@@ -28,6 +28,7 @@ enum {
 static struct {
     bool help;
     bool version;
+    bool counters;
     const char *id;
     const char *bind;
     const char *bind_advertise;
@@ -266,6 +267,11 @@ static const struct rf_option table[] = {
                                 .help = "Print the version and exit.",
                                 .type = RF_OPTION_FLAG,
                                 .flag = &values.version},
+    {.name = "counters",
+     .help =
+         "Print what each counter of regctl info means, NAME, KIND, UNIT and MEANING, and exit.",
+     .type = RF_OPTION_FLAG,
+     .flag = &values.counters},
     {.name = "help", .help = "Print this and exit.", .type = RF_OPTION_FLAG, .flag = &values.help},
 };
 
@@ -340,13 +346,13 @@ static int set_seeds(struct rf_registry_config *config, struct rf_error *err)
     if (count < 0) {
         return rf_error_prefix(err, count, "option -registries");
     }
+    config->seeds_count = (size_t)count;
     return 0;
 }
 
 static void set_choices(struct rf_registry_config *config)
 {
     int ret = rf_io_parse(values.io, &config->io, NULL);
-    config->seeds_count = (size_t)count;
     RF_ASSERT(ret == 0); /* the table has let it pass, so here and below */
     ret = rf_placement_parse(values.placement, &config->placement, NULL);
     RF_ASSERT(ret == 0);
@@ -417,7 +423,8 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
     }
     config->help = values.help;
     config->version = values.version;
-    if (config->help || config->version) {
+    config->counters = values.counters;
+    if (config->help || config->version || config->counters) {
         return 0;
     }
     if (ret > 0) {

@@ -22,8 +22,9 @@ enum {
 };
 
 struct rf_registry_config {
-    bool help;    /* nothing else counts */
-    bool version; /* likewise */
+    bool help;     /* nothing else counts */
+    bool version;  /* likewise */
+    bool counters; /* likewise */
 
     char id[RF_GOSSIP_OWN_NAME_SIZE_MAX + 1];
     const char *bind;           /* gossip, UDP and TCP */

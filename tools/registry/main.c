@@ -17,6 +17,7 @@
 #include "net/server.h"
 #include "tools/registry/admin_commands.h"
 #include "tools/registry/config.h"
+#include "tools/registry/counters.h"
 #include "tools/registry/publisher_thread.h"
 
 enum {
@@ -369,6 +370,10 @@ int main(int argc, char **argv)
     if (registry.config.version) {
         puts("registry " RF_VERSION);
         return EXIT_SUCCESS;
+    }
+    if (registry.config.counters) {
+        rf_registry_print_counters(stdout);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_START;
     }
     int code = run(&registry);
     fini(&registry);
