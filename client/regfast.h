@@ -26,6 +26,10 @@
  * Fork:    a client goes on in parent and child, each with a connection of its own. What has a
  *          thread, a registration and a client with `background`, stays with the parent: in the
  *          child such a client is closed and nothing else.
+ * Linking: `pkg-config --cflags --libs regfast`, or CMake's `find_package(Regfast)` with the target
+ *          `Regfast::regfast`, or `Regfast::regfast_static` for libregfast.a. That one wants the
+ *          libraries of Concurrency Kit, xxHash and OpenSSL (Debian: libck-dev, libxxhash-dev,
+ *          libssl-dev), which `pkg-config --static --libs regfast` names.
  * Growth:  option structs begin with their size, which the caller sets, so that a later library
  *          takes the structs of a program built before it. Everything else unset is 0.
  */
@@ -56,7 +60,8 @@ enum {
 /* ---- regfast_strerror: codes of errors, and the version ---- */
 
 /* Beside these, codes are -errno: -EINVAL an argument, -ETIMEDOUT no answer in time, -ENOMEM and
- * -EMFILE what our own process lacks; -EREMOTEIO is the registry's own fault. */
+ * -EMFILE what our own process lacks; -EREMOTEIO is the registry's own fault. Numbers between them
+ * that are not listed are the library's own within, and no call returns them. */
 enum {
     REGFAST_EMALFORMED = -5000,   /* the registry's answer, or our request, is not as agreed */
     REGFAST_EVERSION = -5002,     /* the registry speaks another version of the protocol */
@@ -123,7 +128,9 @@ REGFAST_API const char *regfast_server(const struct regfast_client *client);
 
 /* An instance that is given a key. */
 struct regfast_owner {
-    uint64_t version;             /* of the group on the registry that answered: counts up there */
+    uint64_t version;             /* of the group on the registry that answered: counts up there,
+                                     anew when it restarts. Not to be compared between registries:
+                                     a `digest` is */
     char id[REGFAST_NAME_SIZE];   /* NUL-terminated, as is addr */
     char addr[REGFAST_NAME_SIZE]; /* as the instance registered it, usually HOST:PORT */
 };
@@ -141,6 +148,7 @@ REGFAST_API int regfast_match(struct regfast_client *client, const char *group, 
 /*
  * The same for `keys_count` keys: ret_owners[i] is that of keys[i]. Asks for up to 1024 keys at a
  * time; the group may change in between, `version` tells. On failure ret_owners is undefined.
+ * Without keys nobody is asked, and it returns 0.
  */
 REGFAST_API int regfast_match_many(struct regfast_client *client, const char *group,
                                    const struct regfast_key *keys, size_t keys_count,
@@ -148,7 +156,6 @@ REGFAST_API int regfast_match_many(struct regfast_client *client, const char *gr
                                    size_t errbuf_size);
 
 /*
- * Without keys nobody is asked, and it returns 0.
  * The first `count` distinct instances for the key, 1..REGFAST_OWNERS_MAX: the owner, then who
  * would have the key without those before, the natural places of replicas.
  * Returns how many there are, at most `count`. On failure ret_owners is undefined.
@@ -162,7 +169,8 @@ REGFAST_API int regfast_owners(struct regfast_client *client, const char *group,
  *
  * Without a thread and without waiting: poll regfast_fd for input, for at most regfast_timeout_ms,
  * then call regfast_process, and take what is done by regfast_next. Calls that wait may be made in
- * between.
+ * between. With the option `background` all of this may be used too; its thread then sends and
+ * receives, the descriptor need not show what it has taken, and regfast_next tells at once.
  */
 
 /* The descriptor to poll for input: an epoll set, the same for the client's life. In a child
@@ -353,7 +361,8 @@ REGFAST_API int regfast_watch_wait(struct regfast_watch *watch, uint64_t updates
 enum regfast_watch_state {
     REGFAST_WATCH_EMPTY = 0, /* nothing is known yet */
     REGFAST_WATCH_LIVE = 1,  /* what is known is what a registry knew a moment ago */
-    REGFAST_WATCH_STALE = 2, /* no registry has proved for a while that it still is so */
+    REGFAST_WATCH_STALE = 2, /* no registry has proved for twice the client's heartbeat_ms that it
+                                still is so, or the last update was refused */
 };
 
 /* What a watch knows, and how far it is to be trusted. */
@@ -469,8 +478,8 @@ struct regfast_register_options {
     const char *group;          /* required */
     const char *addr;           /* what clients are given, HOST:PORT; required. An empty host is the
                                    machine's first private address */
-    const char *registries;     /* gossip addresses to join, "HOST:PORT,..." (default port 7370);
-                                   any members of the cluster will do; required */
+    const char *registries;     /* gossip addresses to join, "HOST:PORT,..." (default port 7370), at
+                                   most 64; any members of the cluster will do; required */
     const char *bind;           /* own gossip address, UDP and TCP; NULL: ":0", any free port */
     const char *bind_advertise; /* gossip address that others are told; NULL: `bind`, as `addr` */
     uint32_t replicas;          /* weight, 1..65535; 0: 1000 */
@@ -505,6 +514,9 @@ REGFAST_API const char *regfast_registration_addr(const struct regfast_registrat
 /*
  * Waits until it has joined: another member is known to be alive. With a time-out of 0 it just
  * looks.
+ * Whether the id is another node's already is what the members vote about then, which takes some
+ * seconds: 0 may be followed by -EEXIST, here and from regfast_set_replicas. A service should look
+ * again now and then.
  * Errors: -ETIMEDOUT not yet, and the text says why the last attempt failed; -EEXIST the cluster
  *         has given this id to another node, and the registration has ended; -ESHUTDOWN it has
  *         left.
@@ -517,9 +529,6 @@ REGFAST_API int regfast_registration_wait(struct regfast_registration *registrat
  * those that were not there when it was changed. Returns at once. With 0 it is given no new keys
  * and is listed as REGFAST_MEMBER_DRAINING, until it has a weight again.
  * Errors: -EINVAL a weight out of range; -ESHUTDOWN it has left; -EEXIST as above; -ETIMEDOUT its
- * Whether the id is another node's already is what the members vote about then, which takes some
- * seconds: 0 may be followed by -EEXIST, here and from regfast_set_replicas. A service should look
- * again now and then.
  *         thread did not answer, and may do it yet.
  */
 REGFAST_API int regfast_set_replicas(struct regfast_registration *registration, uint32_t replicas,

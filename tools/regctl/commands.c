@@ -11,7 +11,7 @@ enum { ARGUMENTS_ANY = 1 << 20 /* more than a command line holds */ };
 const struct regctl_command rf_regctl_commands[] = {
     {"match", "GROUP KEY...",
      "Prints KEY, ID and ADDR of the instance that has each key, with tabs between. The KEY - "
-     "stands for all lines of standard input.",
+     "stands for all lines of standard input, so also for the key - itself.",
      rf_regctl_match, 2, ARGUMENTS_ANY, REGCTL_SCOPE_ASK},
     {"owners", "GROUP KEY N",
      "Prints ID and ADDR of the first N distinct instances for a key, its owner first.",
@@ -22,8 +22,10 @@ const struct regctl_command rf_regctl_commands[] = {
      rf_regctl_members, 1, 1, REGCTL_SCOPE_ASK},
     {"groups", "", "Prints NAME, MEMBERS, ALIVE, VERSION and DIGEST of each group.",
      rf_regctl_groups, 0, 0, REGCTL_SCOPE_ASK},
-    {"info", "", "Prints what the registry says of itself, NAME and VALUE a line.", rf_regctl_info,
-     0, 0, REGCTL_SCOPE_ASK},
+    {"info", "",
+     "Prints what the registry says of itself, NAME and VALUE a line. registry -counters explains "
+     "the counters.",
+     rf_regctl_info, 0, 0, REGCTL_SCOPE_ASK},
     {"ping", "", "Prints which registry answers, and the time of a round trip.", rf_regctl_ping, 0,
      0, REGCTL_SCOPE_ASK},
     {"explain", "GROUP KEY",
@@ -45,8 +47,8 @@ const struct regctl_command rf_regctl_commands[] = {
      "line, those that tell of registries too.",
      rf_regctl_watch, 1, 1, REGCTL_SCOPE_ASK},
     {"verify", "",
-     "Asks every registry, by the members of registry-group, for its digests, and prints who "
-     "agrees "
+     "Asks every registry, by the members of registry-group that the one of -s knows, for its "
+     "digests, and prints who agrees "
      "with the most of them, who differs, in which group, and who does not answer. Exits with 0 if "
      "all agree, 1 if some differ, 4 if some do not answer.",
      rf_regctl_verify, 0, 0, REGCTL_SCOPE_ASK | REGCTL_SCOPE_VERIFY},
@@ -58,7 +60,9 @@ const struct regctl_command rf_regctl_commands[] = {
      rf_regctl_top, 0, 0, REGCTL_SCOPE_ASK | REGCTL_SCOPE_TOP},
     {"register", "-group GROUP -id ID -addr ADDR -registries HOST:PORT,...",
      "Joins the cluster as that member, prints one line when it has joined, and leaves on SIGTERM "
-     "or SIGINT; a second signal ends it at once.",
+     "or SIGINT; a second signal ends it at once. Whether the id is another node's already is "
+     "voted "
+     "about then: it may end with an error some seconds later.",
      rf_regctl_register, 0, 0, REGCTL_SCOPE_REGISTER},
     {"forget", "NAME",
      "Declares that a failed member has left: nobody tries to reach it any more. A member that "
