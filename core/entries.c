@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/assert.h"
 #include "core/text.h"
 
 struct rf_entries rf_entries(const char *list)
@@ -54,6 +55,7 @@ int rf_entries_split(char *list, size_t max, const char **ret_entries, struct rf
     if (code < 0) {
         return code;
     }
-    *end = '\0'; /* there was one at least */
+    RF_ASSERT(end != NULL); /* even an empty list has an entry, or has failed for it */
+    *end = '\0';
     return (int)entries.count;
 }
