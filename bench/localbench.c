@@ -8,26 +8,22 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "bench/environment.h"
 #include "bench/local_count.h"
 #include "bench/local_feed.h"
+#include "bench/quick_options.h"
 #include "client/regfast.h"
 #include "core/ring_inline.h"
 
 enum {
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
     ROUNDS_MAX = 15,
     THREADS_MAX = 2,
     BATCH = 64,   /* keys of one call of many, a usual number */
@@ -534,43 +530,16 @@ static const char usage[] =
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"quick", no_argument, NULL, 'q'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'v'},
-                                            {0}};
-    const struct plan *plan = &full_plan;
-    bool is_json = false;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 'q':
-            plan = &quick_plan;
-            break;
-        case 'j':
-            is_json = true;
-            break;
-        case 'h':
-            return fputs(usage, stdout) < 0 ? EXIT_FAILED : 0;
-        case 'v':
-            return printf("localbench %s\n", RF_VERSION) < 0 ? EXIT_FAILED : 0;
-        default: /* getopt_long has said what is wrong */
-            (void)fputs("localbench: try --help\n", stderr);
-            return EXIT_USAGE;
-        }
+    struct rf_bench_quick_options options;
+    int status = rf_bench_quick_options_read(argc, argv, "localbench", usage, &options);
+    if (status >= 0) {
+        return status;
     }
-    if (optind < argc) {
-        (void)fprintf(stderr, "localbench: '%s': no arguments are taken, try --help\n",
-                      argv[optind]);
-        return EXIT_USAGE;
-    }
-    /* Rings that come and go are new memory each time, as they are for who runs for weeks. */
-    (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
-    (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
-    has_progress = isatty(STDERR_FILENO) == 1;
+    has_progress = options.has_progress;
     struct rf_error err = {0};
-    if (measure_all(plan, is_json, &err) < 0) {
+    if (measure_all(options.is_quick ? &quick_plan : &full_plan, options.is_json, &err) < 0) {
         (void)fprintf(stderr, "localbench: %s\n", err.text);
-        return EXIT_FAILED;
+        return RF_BENCH_EXIT_FAILED;
     }
     return 0;
 }

@@ -2,22 +2,7 @@
 # Holds `localbench --quick` to its output's form, to its exit codes, and to what does not depend on
 # speed: the library agrees with the ring (it exits 1 itself if not), is a shared one, and makes no
 # system call and no allocation. Speeds are not looked at: a test machine is busy.
-cmake_minimum_required(VERSION 3.25)
-
-function(run expected_code ret_output)
-    execute_process(COMMAND ${LOCALBENCH} ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output
-                    ERROR_VARIABLE errors)
-    if(NOT code STREQUAL expected_code)
-        message(FATAL_ERROR "localbench ${ARGN}: exit ${code}, expected ${expected_code}: ${errors}")
-    endif()
-    set(${ret_output} "${output}" PARENT_SCOPE)
-endfunction()
-
-function(expect actual expected what)
-    if(NOT actual STREQUAL expected)
-        message(FATAL_ERROR "${what} is '${actual}', expected '${expected}'")
-    endif()
-endfunction()
+include(${CMAKE_CURRENT_LIST_DIR}/testing.cmake)
 
 run(2 output --no-such-option)
 run(2 output surplus)

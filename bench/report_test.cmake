@@ -1,27 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Holds the reports of a real measurement, of `regbench ceiling` for a twentieth of a second, to their
 # form. Speeds are not looked at: a test machine is busy. The library's own tests know the figures.
-cmake_minimum_required(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/testing.cmake)
 
 set(load ceiling --io epoll --connections 2 --depth 4 --duration 0.05 --warmup 0 --cpu none
     --server-cpu none)
 
-function(run ret_output)
-    execute_process(COMMAND ${REGBENCH} ${load} ${ARGN} RESULT_VARIABLE code
-                    OUTPUT_VARIABLE output ERROR_VARIABLE errors)
-    if(NOT code STREQUAL 0)
-        message(FATAL_ERROR "regbench ${ARGN}: exit ${code}, expected 0: ${errors}")
-    endif()
-    set(${ret_output} "${output}" PARENT_SCOPE)
-endfunction()
-
-function(expect actual expected what)
-    if(NOT actual STREQUAL expected)
-        message(FATAL_ERROR "${what} is '${actual}', expected '${expected}'")
-    endif()
-endfunction()
-
-run(json --json --plot ${PICTURE})
+run(0 json ${load} --json --plot ${PICTURE})
 string(JSON count LENGTH "${json}" results)
 expect("${count}" 1 "number of results")
 foreach(pair "name;ceiling" "engine;epoll" "client_engine;epoll" "connections;2" "depth;4"
@@ -55,12 +40,12 @@ foreach(part "^<svg " "Throughput: 2 connections<" "Latency: 2 x 4 in flight<" "
     endif()
 endforeach()
 
-run(csv --csv)
+run(0 csv ${load} --csv)
 if(NOT csv MATCHES "^name,engine,connections,[^\n]*\nceiling,epoll,2,4,1,[^\n]*\n$")
     message(FATAL_ERROR "not a line of names and one of figures:\n${csv}")
 endif()
 
-run(table)
+run(0 table ${load})
 foreach(part "\nmachine  " "\nbuild    " "\npinning  none\n" "\nload     "
              "\nceiling +epoll +epoll +2 x 4 +1 +[0-9 ]+ +- ")
     if(NOT table MATCHES "${part}")

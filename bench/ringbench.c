@@ -6,23 +6,19 @@
  * Methods take turns in rounds, so that a busy moment hits them alike, and the median counts.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "bench/environment.h"
+#include "bench/quick_options.h"
 #include "bench/ring_baseline.h"
 #include "core/ring_inline.h"
 
 enum {
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
     ROUNDS_MAX = 31,
     BATCH = 64,              /* keys of one request of many, a usual number */
     AGREE_KEYS = 200 * 1000, /* on which all methods must agree first */
@@ -481,44 +477,16 @@ static const char usage[] =
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"quick", no_argument, NULL, 'q'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'v'},
-                                            {0}};
-    const struct plan *plan = &full_plan;
-    bool is_json = false;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 'q':
-            plan = &quick_plan;
-            break;
-        case 'j':
-            is_json = true;
-            break;
-        case 'h':
-            return fputs(usage, stdout) < 0 ? EXIT_FAILED : 0;
-        case 'v':
-            return printf("ringbench %s\n", RF_VERSION) < 0 ? EXIT_FAILED : 0;
-        default: /* getopt_long has said what is wrong */
-            (void)fputs("ringbench: try --help\n", stderr);
-            return EXIT_USAGE;
-        }
+    struct rf_bench_quick_options options;
+    int status = rf_bench_quick_options_read(argc, argv, "ringbench", usage, &options);
+    if (status >= 0) {
+        return status;
     }
-    if (optind < argc) {
-        (void)fprintf(stderr, "ringbench: '%s': no arguments are taken, try --help\n",
-                      argv[optind]);
-        return EXIT_USAGE;
-    }
-    /* Else malloc learns from what was freed, and whether a small ring or its copy is new memory
-     * depends on which came first. Now those below 1 MiB are used again, larger ones are new. */
-    (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
-    (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
-    has_progress = isatty(STDERR_FILENO) == 1;
+    has_progress = options.has_progress;
     struct rf_error err = {0};
-    if (measure_all(plan, is_json, &err) < 0) {
+    if (measure_all(options.is_quick ? &quick_plan : &full_plan, options.is_json, &err) < 0) {
         (void)fprintf(stderr, "ringbench: %s\n", err.text);
-        return EXIT_FAILED;
+        return RF_BENCH_EXIT_FAILED;
     }
     return 0;
 }

@@ -1,22 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Holds `ringbench --quick` to its output's form, and to its exit codes. It exits 1 itself if the
 # methods disagree. Speeds are not looked at: a test machine is busy.
-cmake_minimum_required(VERSION 3.25)
-
-function(run expected_code ret_output)
-    execute_process(COMMAND ${RINGBENCH} ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output
-                    ERROR_VARIABLE errors)
-    if(NOT code STREQUAL expected_code)
-        message(FATAL_ERROR "ringbench ${ARGN}: exit ${code}, expected ${expected_code}: ${errors}")
-    endif()
-    set(${ret_output} "${output}" PARENT_SCOPE)
-endfunction()
-
-function(expect actual expected what)
-    if(NOT actual STREQUAL expected)
-        message(FATAL_ERROR "${what} is '${actual}', expected '${expected}'")
-    endif()
-endfunction()
+include(${CMAKE_CURRENT_LIST_DIR}/testing.cmake)
 
 run(2 output --no-such-option)
 run(2 output surplus)
