@@ -154,7 +154,9 @@ static int spin(struct rf_bench_uring *uring, uint64_t timeout_ns)
             if (code < 0 && code != -EINTR) {
                 return code;
             }
-        } else if (timeout_ns == 0 || rf_bench_now_ns() - start_ns >= timeout_ns) {
+        }
+        /* Also after that: the kernel may leave the flag set though there is no work any more. */
+        if (timeout_ns == 0 || rf_bench_now_ns() - start_ns >= timeout_ns) {
             break;
         }
     }
