@@ -13,7 +13,6 @@
 #include "core/assert.h"
 
 enum {
-    START_MS = 10 * 1000,
     LEARN_MS = 30 * 1000, /* for a registry to know all members: 1000 x 1000 take about a second */
     LEARN_POLL_NS = 5 * 1000 * 1000,
     ARGUMENTS_MAX = 32,
@@ -88,12 +87,10 @@ static int start_registry(struct rf_bench_target *target,
     int code = rf_bench_process_start(&target->process, argv, config->cpu, err);
     char port[16] = "";
     if (code == 0) {
-        code = rf_bench_process_wait_value(&target->process, "port", START_MS, port, sizeof(port),
-                                           err);
+        code = rf_bench_process_wait_value(&target->process, "port", port, sizeof(port), err);
     }
     if (code == 0) {
-        code = rf_bench_process_wait_value(&target->process, "bind", START_MS, ret_gossip,
-                                           gossip_size, err);
+        code = rf_bench_process_wait_value(&target->process, "bind", ret_gossip, gossip_size, err);
     }
     (void)snprintf(target->server, sizeof(target->server), "127.0.0.1:%s", port);
     return code;
@@ -200,8 +197,7 @@ static int start_store(struct rf_bench_target *target, int cpu, struct rf_error 
     int code = rf_bench_process_start(
         &target->process, protocol == RF_BENCH_REDIS ? redis_argv : memcached_argv, cpu, err);
     (void)snprintf(target->server, sizeof(target->server), "127.0.0.1:%d", port);
-    return code < 0 ? code
-                    : rf_bench_process_wait_server(&target->process, target->server, START_MS, err);
+    return code < 0 ? code : rf_bench_process_wait_server(&target->process, target->server, err);
 }
 
 static size_t encode_store(enum rf_bench_protocol protocol, uint32_t number,

@@ -2,6 +2,7 @@
 #include "bench/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,9 +19,11 @@
 #include "bench/load.h"
 
 enum {
+    START_MS = 30 * 1000, /* it takes 10 ms; what shares the machine may hold it up */
     POLL_NS = 5 * 1000 * 1000,
     STOP_MS = 500,        /* to end on SIGTERM: they hold nothing that would be lost */
     LOG_READ = 16 * 1024, /* of its output: the beginning, in which it says where it listens */
+    LINE_SIZE = 201,      /* of its last line, in an error */
     EXIT_NOT_RUN = 127,   /* as shells have it */
 };
 
@@ -93,7 +96,7 @@ static void read_log(const struct rf_bench_process *process, char text[LOG_READ 
     }
 }
 
-static int fail_ended(const struct rf_bench_process *process, struct rf_error *err)
+static void last_line(const struct rf_bench_process *process, char ret_line[LINE_SIZE])
 {
     char text[LOG_READ + 1];
     read_log(process, text);
@@ -102,7 +105,41 @@ static int fail_ended(const struct rf_bench_process *process, struct rf_error *e
         text[--end] = '\0';
     }
     const char *line = strrchr(text, '\n');
-    return rf_error_set(err, -ECHILD, "it has ended: %.200s", line != NULL ? line + 1 : text);
+    (void)snprintf(ret_line, LINE_SIZE, "%s", line != NULL ? line + 1 : text);
+}
+
+static int fail_ended(const struct rf_bench_process *process, struct rf_error *err)
+{
+    char line[LINE_SIZE];
+    last_line(process, line);
+    return rf_error_set(err, -ECHILD, "it has ended: %s", line);
+}
+
+/* How a process is that lets others wait: in /proc's letter, R running, S sleeping, D on a disk. */
+static char state_of(pid_t pid)
+{
+    char path[32];
+    char text[256] = "";
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t size = read(fd, text, sizeof(text) - 1);
+        text[size > 0 ? size : 0] = '\0';
+        (void)close(fd);
+    }
+    const char *name_end = strrchr(text, ')'); /* the name may have spaces, and be whatever */
+    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : '?';
+}
+
+static int fail_silent(const struct rf_bench_process *process, const char *name,
+                       struct rf_error *err)
+{
+    char line[LINE_SIZE];
+    last_line(process, line);
+    return rf_error_set(err, -ETIMEDOUT,
+                        "it has not said its %s in %d ms: process %d is in state %c, its last line "
+                        "is \"%s\"",
+                        name, START_MS, process->pid, state_of(process->pid), line);
 }
 
 /* The text after "name=" at the beginning of a word, or NULL. */
@@ -118,11 +155,10 @@ static const char *find_value(const char *text, const char *name)
     return NULL;
 }
 
-int rf_bench_process_wait_value(struct rf_bench_process *process, const char *name,
-                                unsigned timeout_ms, char *ret_value, size_t size,
-                                struct rf_error *err)
+int rf_bench_process_wait_value(struct rf_bench_process *process, const char *name, char *ret_value,
+                                size_t size, struct rf_error *err)
 {
-    uint64_t deadline_ns = rf_bench_now_ns() + timeout_ms * UINT64_C(1000000);
+    uint64_t deadline_ns = rf_bench_now_ns() + START_MS * UINT64_C(1000000);
     while (true) {
         bool is_over = has_ended(process); /* first: what it wrote before counts */
         char text[LOG_READ + 1];
@@ -137,17 +173,16 @@ int rf_bench_process_wait_value(struct rf_bench_process *process, const char *na
             return fail_ended(process, err);
         }
         if (rf_bench_now_ns() >= deadline_ns) {
-            return rf_error_set(err, -ETIMEDOUT, "it has not said its %s in %u ms", name,
-                                timeout_ms);
+            return fail_silent(process, name, err);
         }
         pause_briefly();
     }
 }
 
 int rf_bench_process_wait_server(struct rf_bench_process *process, const char *server,
-                                 unsigned timeout_ms, struct rf_error *err)
+                                 struct rf_error *err)
 {
-    uint64_t deadline_ns = rf_bench_now_ns() + timeout_ms * UINT64_C(1000000);
+    uint64_t deadline_ns = rf_bench_now_ns() + START_MS * UINT64_C(1000000);
     while (true) {
         int fd = rf_bench_connect(server, err);
         if (fd >= 0) {
@@ -158,7 +193,7 @@ int rf_bench_process_wait_server(struct rf_bench_process *process, const char *s
             return fail_ended(process, err);
         }
         if (rf_bench_now_ns() >= deadline_ns) {
-            return rf_error_prefix(err, -ETIMEDOUT, "no answer in %u ms", timeout_ms);
+            return rf_error_prefix(err, -ETIMEDOUT, "no answer in %d ms", START_MS);
         }
         pause_briefly();
     }

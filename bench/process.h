@@ -29,15 +29,14 @@ RF_NODISCARD int rf_bench_process_start(struct rf_bench_process *process, char *
 
 /*
  * Waits until a line of its output has " name=value" or begins so, and copies the value.
- * Errors: -ETIMEDOUT; -ECHILD it has ended: the text has its last line.
+ * Errors: -ETIMEDOUT after half a minute; -ECHILD it has ended. The text has its last line.
  */
 RF_NODISCARD int rf_bench_process_wait_value(struct rf_bench_process *process, const char *name,
-                                             unsigned timeout_ms, char *ret_value, size_t size,
-                                             struct rf_error *err);
+                                             char *ret_value, size_t size, struct rf_error *err);
 
 /* Waits until something accepts connections at "HOST:PORT". Errors: as above. */
 RF_NODISCARD int rf_bench_process_wait_server(struct rf_bench_process *process, const char *server,
-                                              unsigned timeout_ms, struct rf_error *err);
+                                              struct rf_error *err);
 
 /* Stops it in its tracks, or lets it go on: who is not measured takes no CPU, even if it spins. */
 void rf_bench_process_freeze(const struct rf_bench_process *process);

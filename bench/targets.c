@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { START_MS = 10 * 1000, NUMBER_SIZE = 24 };
+enum { NUMBER_SIZE = 24 };
 
 int rf_bench_target_start_ceiling(struct rf_bench_target *target, enum rf_bench_engine engine,
                                   uint32_t connections, bool busy_poll, int cpu,
@@ -29,8 +29,7 @@ int rf_bench_target_start_ceiling(struct rf_bench_target *target, enum rf_bench_
                           spin_option,      NULL};
     int code = rf_bench_process_start(&target->process, argv, cpu, err);
     if (code == 0) {
-        code = rf_bench_process_wait_value(&target->process, "port", START_MS, port, sizeof(port),
-                                           err);
+        code = rf_bench_process_wait_value(&target->process, "port", port, sizeof(port), err);
     }
     if (code < 0) {
         return rf_error_prefix(err, code, "responder");
