@@ -227,6 +227,28 @@ static void another_version_is_skipped_and_told(void **state)
     }
 }
 
+/* After a change most keys are where they were, some have moved: neither can be checked. */
+static void moved_keys_of_another_version_are_skipped(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new(RF_BENCH_REGISTRY, 1);
+    const struct rf_wire_owner owner = {.id = {"new", 3}, .addr = {"[::1]:9", 7}};
+    fixture->size = 0;
+    append_reply(fixture, 0, VERSION);
+    append_reply(fixture, 1, VERSION + 1);
+    fixture->size += rf_wire_match_reply_encode(fixture->stream + fixture->size,
+                                                STREAM_MAX - fixture->size, 2, VERSION + 1, &owner);
+    append_reply(fixture, 3, VERSION + 2);
+    append_reply(fixture, 4, VERSION);
+    assert_int_equal(read_stream(fixture, fixture->stream, fixture->size, 5), fixture->size);
+    assert_int_equal(fixture->tally.answered, 5);
+    assert_int_equal(fixture->tally.checked, 2);
+    assert_int_equal(fixture->tally.skipped, 3);
+    assert_int_equal(fixture->tally.newest_version, VERSION + 2);
+    assert_int_equal(fixture->tally.wrong, 0);
+    fixture_free(fixture);
+}
+
 static void refusals_are_errors_with_their_text(void **state)
 {
     (void)state;
@@ -368,6 +390,7 @@ int main(void)
         cmocka_unit_test(no_changed_byte_passes),
         cmocka_unit_test(another_owner_is_a_wrong_answer_and_the_next_is_right),
         cmocka_unit_test(another_version_is_skipped_and_told),
+        cmocka_unit_test(moved_keys_of_another_version_are_skipped),
         cmocka_unit_test(refusals_are_errors_with_their_text),
         cmocka_unit_test(what_is_no_reply_ends_the_connection),
         cmocka_unit_test(a_line_without_end_ends_the_connection),
