@@ -181,6 +181,12 @@ static int fetch_placement(struct regfast_client *client, enum rf_placement *ret
     return code;
 }
 
+static bool has_keys(enum regfast_member_state state)
+{
+    return state == REGFAST_MEMBER_ALIVE || state == REGFAST_MEMBER_LEAVING ||
+           state == REGFAST_MEMBER_PROTECTED;
+}
+
 static int build_from_list(const struct rf_bench_workload *workload, enum rf_placement placement,
                            const struct regfast_member_list *list,
                            struct rf_bench_truth **ret_truth, struct rf_error *err)
@@ -192,7 +198,7 @@ static int build_from_list(const struct rf_bench_workload *workload, enum rf_pla
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct regfast_member *member = &list->members[i];
-        if (member->state == REGFAST_MEMBER_ALIVE || member->state == REGFAST_MEMBER_LEAVING) {
+        if (has_keys(member->state)) {
             members[count++] = (struct rf_bench_member){member->id, member->addr, member->replicas};
         }
     }

@@ -2,11 +2,14 @@
 """test_python.py BUILD_DIR - the Python module against a registry with services that come and go."""
 
 import ctypes
+import importlib.util
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -328,6 +331,31 @@ class Errors(unittest.TestCase):
             check=False,
         )
         self.assertIn("ImportError: cannot load libregfast", said.stderr)
+
+
+class Package(unittest.TestCase):
+    def test_installs_by_pip(self) -> None:
+        for module in ("pip", "setuptools", "wheel"):
+            if importlib.util.find_spec(module) is None:
+                self.skipTest(f"this Python has no {module}")
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "source"  # since building leaves files beside it
+            target = Path(folder) / "target"
+            shutil.copytree(SOURCE / "client" / "python", source)
+            subprocess.run(
+                [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-build-isolation"]
+                + ["--target", str(target), str(source)],
+                check=True,
+            )
+            said = subprocess.run(
+                [sys.executable, "-B", "-c", "import regfast; print(regfast.__file__)"],
+                env={"PYTHONPATH": str(target), "REGFAST_LIBRARY": os.environ["REGFAST_LIBRARY"]},
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            ).stdout
+            self.assertEqual(said.strip(), str(target / "regfast" / "__init__.py"))
+            self.assertTrue((target / "regfast" / "py.typed").exists())
 
 
 class Layout(unittest.TestCase):
