@@ -19,7 +19,7 @@
 #include "bench/environment.h"
 #include "bench/local_count.h"
 #include "bench/local_feed.h"
-#include "bench/quick_options.h"
+#include "bench/quick_bench.h"
 #include "client/regfast.h"
 #include "core/ring_inline.h"
 
@@ -441,12 +441,6 @@ static void print_results(const struct set *set, const struct results *results)
     } else {
         (void)printf("%-13s system calls and allocations are not counted here\n", name);
     }
-    (void)fflush(stdout); /* a set takes long: show each when it is done */
-}
-
-static json_t *number_or_null(double value)
-{
-    return isnan(value) ? json_null() : json_real(value);
 }
 
 static int append_results(json_t *array, const struct set *set, const struct results *results)
@@ -455,11 +449,12 @@ static int append_results(json_t *array, const struct set *set, const struct res
     for (size_t id = 0; list != NULL && id < CASES_COUNT; id++) {
         const struct result *result = &results->cases[id];
         /* json_pack and the setters take NULL as a failure of their own. */
-        if (json_array_append_new(
-                list, json_pack("{s:s, s:i, s:b, s:f, s:f, s:o}", "case", cases[id].name, "threads",
-                                (int)cases[id].threads_count, "has_updates",
-                                (int)cases[id].has_updates, "ns", result->ns, "per_second",
-                                result->per_second, "ratio", number_or_null(result->ratio))) != 0) {
+        if (json_array_append_new(list,
+                                  json_pack("{s:s, s:i, s:b, s:f, s:f, s:o}", "case",
+                                            cases[id].name, "threads", (int)cases[id].threads_count,
+                                            "has_updates", (int)cases[id].has_updates, "ns",
+                                            result->ns, "per_second", result->per_second, "ratio",
+                                            rf_bench_quick_number(result->ratio))) != 0) {
             json_decref(list);
             return -ENOMEM;
         }
@@ -476,43 +471,19 @@ static int append_results(json_t *array, const struct set *set, const struct res
     return json_array_append_new(array, object) == 0 ? 0 : -ENOMEM;
 }
 
-static int print_json(json_t *array, const struct rf_bench_environment *env)
+static int measure(const struct rf_bench_quick_options *options, size_t number, json_t *array,
+                   struct rf_error *err)
 {
-    json_t *root =
-        json_pack("{s:s, s:o, s:s, s:O}", "version", RF_VERSION, "environment",
-                  rf_bench_environment_json(env), "library", library_name(), "results", array);
-    int code =
-        root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(root);
-    return code != 0 || printf("\n") < 0 ? -EIO : 0;
-}
-
-static int measure_all(const struct plan *plan, bool is_json, struct rf_error *err)
-{
-    struct rf_bench_environment env;
-    rf_bench_environment_begin(&env, "", RF_BENCH_WATCH_USUAL_MS);
-    json_t *array = json_array();
-    if (array == NULL) {
-        return rf_error_set(err, -ENOMEM, "results: out of memory");
+    const struct plan *plan = options->is_quick ? &quick_plan : &full_plan;
+    const struct set *set = &plan->sets[number];
+    struct results results;
+    has_progress = options->has_progress;
+    int code = measure_set(set, plan, &results, err);
+    if (code == 0 && !options->is_json) {
+        print_results(set, &results);
+    } else if (code == 0 && append_results(array, set, &results) < 0) {
+        code = rf_error_set(err, -ENOMEM, "results: out of memory");
     }
-    if (!is_json) {
-        print_heading(&env);
-    }
-    int code = 0;
-    for (size_t i = 0; code == 0 && i < plan->sets_count; i++) {
-        struct results results;
-        code = measure_set(&plan->sets[i], plan, &results, err);
-        if (code == 0 && !is_json) {
-            print_results(&plan->sets[i], &results);
-        } else if (code == 0 && append_results(array, &plan->sets[i], &results) < 0) {
-            code = rf_error_set(err, -ENOMEM, "results: out of memory");
-        }
-    }
-    rf_bench_environment_end(&env, "");
-    if (code == 0 && is_json && print_json(array, &env) < 0) {
-        code = rf_error_set(err, -EIO, "standard output: cannot write");
-    }
-    json_decref(array);
     return code;
 }
 
@@ -530,16 +501,15 @@ static const char usage[] =
 
 int main(int argc, char **argv)
 {
-    struct rf_bench_quick_options options;
-    int status = rf_bench_quick_options_read(argc, argv, "localbench", usage, &options);
-    if (status >= 0) {
-        return status;
-    }
-    has_progress = options.has_progress;
-    struct rf_error err = {0};
-    if (measure_all(options.is_quick ? &quick_plan : &full_plan, options.is_json, &err) < 0) {
-        (void)fprintf(stderr, "localbench: %s\n", err.text);
-        return RF_BENCH_EXIT_FAILED;
-    }
-    return 0;
+    const struct rf_bench_quick bench = {
+        .program = "localbench",
+        .usage = usage,
+        .sets_count = full_plan.sets_count,
+        .quick_sets_count = quick_plan.sets_count,
+        .about = "library",
+        .about_value = library_name,
+        .print_heading = print_heading,
+        .measure = measure,
+    };
+    return rf_bench_quick_main(&bench, argc, argv);
 }

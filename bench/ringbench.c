@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "bench/environment.h"
-#include "bench/quick_options.h"
+#include "bench/quick_bench.h"
 #include "bench/ring_baseline.h"
 #include "core/ring_inline.h"
 
@@ -394,12 +394,6 @@ static void print_results(uint32_t members, uint32_t replicas,
         print_number(result->max_over_mean, 3);
         (void)printf("\n");
     }
-    (void)fflush(stdout); /* a set takes seconds: show each when it is done */
-}
-
-static json_t *number_or_null(double value)
-{
-    return isnan(value) ? json_null() : json_real(value);
 }
 
 /* json_pack and the setters take NULL as a failure of their own, so one check at the end does. */
@@ -408,14 +402,16 @@ static int append_results(json_t *array, uint32_t members, uint32_t replicas,
 {
     for (size_t m = 0; m < METHODS_COUNT; m++) {
         const struct result *result = &results[m];
-        json_t *object = json_pack(
-            "{s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "members", (int)members,
-            "replicas", (int)replicas, "method", methods[m].name, "ns_single",
-            number_or_null(result->ns_single), "ns_batch", number_or_null(result->ns_batch),
-            "bytes_per_point", number_or_null(result->bytes_per_point), "build_ms",
-            number_or_null(result->build_ms), "add_ms", number_or_null(result->add_ms), "memcpy_ms",
-            number_or_null(result->memcpy_ms), "max_over_mean",
-            number_or_null(result->max_over_mean));
+        json_t *object =
+            json_pack("{s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "members", (int)members,
+                      "replicas", (int)replicas, "method", methods[m].name, "ns_single",
+                      rf_bench_quick_number(result->ns_single), "ns_batch",
+                      rf_bench_quick_number(result->ns_batch), "bytes_per_point",
+                      rf_bench_quick_number(result->bytes_per_point), "build_ms",
+                      rf_bench_quick_number(result->build_ms), "add_ms",
+                      rf_bench_quick_number(result->add_ms), "memcpy_ms",
+                      rf_bench_quick_number(result->memcpy_ms), "max_over_mean",
+                      rf_bench_quick_number(result->max_over_mean));
         if (json_array_append_new(array, object) != 0) {
             return -ENOMEM;
         }
@@ -423,45 +419,25 @@ static int append_results(json_t *array, uint32_t members, uint32_t replicas,
     return 0;
 }
 
-static int print_json(json_t *array, const struct rf_bench_environment *env)
+static int measure(const struct rf_bench_quick_options *options, size_t set, json_t *array,
+                   struct rf_error *err)
 {
-    json_t *root = json_pack("{s:s, s:o, s:s, s:O}", "version", RF_VERSION, "environment",
-                             rf_bench_environment_json(env), "form",
-                             rf_ring_form_name(rf_ring_form_best()), "results", array);
-    int code =
-        root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(root);
-    return code != 0 || printf("\n") < 0 ? -EIO : 0;
+    const struct plan *plan = options->is_quick ? &quick_plan : &full_plan;
+    struct result results[METHODS_COUNT];
+    has_progress = options->has_progress;
+    int code = measure_set(sets[set].members, sets[set].replicas, plan, results, err);
+    if (code == 0 && !options->is_json) {
+        print_results(sets[set].members, sets[set].replicas, results);
+    } else if (code == 0 &&
+               append_results(array, sets[set].members, sets[set].replicas, results) < 0) {
+        code = rf_error_set(err, -ENOMEM, "results: out of memory");
+    }
+    return code;
 }
 
-static int measure_all(const struct plan *plan, bool is_json, struct rf_error *err)
+static const char *form_name(void)
 {
-    struct rf_bench_environment env;
-    rf_bench_environment_begin(&env, "", RF_BENCH_WATCH_USUAL_MS);
-    json_t *array = json_array();
-    if (array == NULL) {
-        return rf_error_set(err, -ENOMEM, "results: out of memory");
-    }
-    if (!is_json) {
-        print_heading(&env);
-    }
-    int code = 0;
-    for (size_t i = 0; code == 0 && i < plan->sets_count; i++) {
-        struct result results[METHODS_COUNT];
-        code = measure_set(sets[i].members, sets[i].replicas, plan, results, err);
-        if (code == 0 && !is_json) {
-            print_results(sets[i].members, sets[i].replicas, results);
-        } else if (code == 0 &&
-                   append_results(array, sets[i].members, sets[i].replicas, results) < 0) {
-            code = rf_error_set(err, -ENOMEM, "results: out of memory");
-        }
-    }
-    rf_bench_environment_end(&env, "");
-    if (code == 0 && is_json && print_json(array, &env) < 0) {
-        code = rf_error_set(err, -EIO, "standard output: cannot write");
-    }
-    json_decref(array);
-    return code;
+    return rf_ring_form_name(rf_ring_form_best());
 }
 
 static const char usage[] =
@@ -477,16 +453,15 @@ static const char usage[] =
 
 int main(int argc, char **argv)
 {
-    struct rf_bench_quick_options options;
-    int status = rf_bench_quick_options_read(argc, argv, "ringbench", usage, &options);
-    if (status >= 0) {
-        return status;
-    }
-    has_progress = options.has_progress;
-    struct rf_error err = {0};
-    if (measure_all(options.is_quick ? &quick_plan : &full_plan, options.is_json, &err) < 0) {
-        (void)fprintf(stderr, "ringbench: %s\n", err.text);
-        return RF_BENCH_EXIT_FAILED;
-    }
-    return 0;
+    const struct rf_bench_quick bench = {
+        .program = "ringbench",
+        .usage = usage,
+        .sets_count = full_plan.sets_count,
+        .quick_sets_count = quick_plan.sets_count,
+        .about = "form",
+        .about_value = form_name,
+        .print_heading = print_heading,
+        .measure = measure,
+    };
+    return rf_bench_quick_main(&bench, argc, argv);
 }

@@ -3,12 +3,13 @@
  * lookups PART SECONDS REGISTRY [RATE] - lookups while registries are restarted and killed. By hand
  * for ten minutes: lookups rolling 600 build/release/bin/registry 10000. Parts:
  *
- *   local    members come, go and change their weight, registries are killed and restarted, all of
- *            them at times: every local answer is what some registry answered at the version that
- * it names, none is empty, and afterwards all digests are equal soon. rolling  one registry after
- * the other is restarted, about one a second, while a client asks RATE times a second: no lookup
- * may be lost. killed   the registry that a client uses is killed, again and again: the next call
- * succeeds within its time-out.
+ * - local: members come, go and change their weight, registries are killed and restarted, all of
+ *   them at times: every local answer is what some registry answered at the version that it names,
+ *   none is empty, and afterwards all digests are equal soon.
+ * - rolling: one registry after the other is restarted, about one a second, while a client asks
+ *   RATE times a second: no lookup may be lost.
+ * - killed: the registry that a client uses is killed, again and again: the next call succeeds
+ *   within its time-out.
  */
 #include <setjmp.h>
 #include <stdarg.h>
