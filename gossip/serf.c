@@ -463,6 +463,25 @@ static void leave_step(struct rf_serf *serf)
     }
 }
 
+void rf_serf_announce_leave(struct rf_serf *serf, enum rf_broadcast_notice notice)
+{
+    uint64_t ltime = serf->member_time;
+    rf_clock_increment(&serf->member_time);
+    struct rf_slice name = serf->swim.self->link.name;
+    (void)rf_serf_leave_intent(serf, ltime, name, false); /* broadcast here, with a notice */
+    if (rf_serf_others_alive(serf) == 0) {
+        return; /* there is nobody to be told */
+    }
+    uint8_t bytes[512];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_serf_message message = {.type = RF_SERF_LEAVE,
+                                      .leave = {.ltime = ltime, .node = name}};
+    int size = rf_serf_message_encode(&message, &packer);
+    RF_ASSERT(size > 0);
+    (void)rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
+                             notice); /* not queued counts as finished */
+}
+
 int rf_serf_leave(struct rf_serf *serf, uint64_t now_ns, struct rf_error *err)
 {
     if (serf->leave_step == RF_LEAVE_DONE) {
@@ -472,22 +491,10 @@ int rf_serf_leave(struct rf_serf *serf, uint64_t now_ns, struct rf_error *err)
         return rf_error_set(err, -EALREADY, "this node is leaving already");
     }
     rf_serf_begin(serf, now_ns);
-    bool has_others = rf_serf_others_alive(serf) > 0;
-    uint64_t ltime = serf->member_time;
-    rf_clock_increment(&serf->member_time);
     serf->leave_step = RF_LEAVE_INTENT;
-    struct rf_slice name = serf->swim.self->link.name;
-    (void)rf_serf_leave_intent(serf, ltime, name, false); /* broadcast here, with a notice */
-    if (has_others) {
-        uint8_t bytes[512];
-        struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
-        struct rf_serf_message message = {.type = RF_SERF_LEAVE,
-                                          .leave = {.ltime = ltime, .node = name}};
-        int size = rf_serf_message_encode(&message, &packer);
-        RF_ASSERT(size > 0);
+    rf_serf_announce_leave(serf, RF_BROADCAST_LEAVE);
+    if (rf_serf_others_alive(serf) > 0) {
         serf->leave_at_ns = now_ns + serf->config.broadcast_timeout_ns;
-        (void)rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
-                                 RF_BROADCAST_LEAVE); /* not queued counts as finished */
     } else {
         leave_swim(serf);
     }

@@ -175,6 +175,8 @@ void rf_serf_drain(struct rf_serf *serf); /* handles what came up from the SWIM 
 void rf_serf_notice(struct rf_serf *serf, enum rf_notice notice, struct rf_slice name,
                     const struct rf_address *address, const char *text);
 size_t rf_serf_others_alive(const struct rf_serf *serf); /* whom an intent could be told */
+/* Applies a leave intent of ours with the clock's time, and has it spread. */
+void rf_serf_announce_leave(struct rf_serf *serf, enum rf_broadcast_notice notice);
 /* Counts a drop by the code of a decoder or limit. */
 void rf_serf_dropped(struct rf_serf *serf, int code);
 

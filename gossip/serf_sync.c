@@ -365,6 +365,19 @@ static uint32_t join_pending(const struct rf_serf *serf, uint64_t join_id)
     return count;
 }
 
+/*
+ * A join that we began before we left may end now. A join intent would take our leave back, and who
+ * was joined may not have heard of it, or knows of later times of ours.
+ */
+static void announce(struct rf_serf *serf)
+{
+    if (serf->leave_step == RF_LEAVE_NOT) {
+        rf_serf_announce_join(serf);
+    } else {
+        rf_serf_announce_leave(serf, RF_BROADCAST_QUIET);
+    }
+}
+
 static void push_pull_done(struct rf_serf *serf, const struct rf_swim_exchange *exchange, int code,
                            const char *text)
 {
@@ -374,7 +387,7 @@ static void push_pull_done(struct rf_serf *serf, const struct rf_swim_exchange *
     if (exchange->purpose == RF_EXCHANGE_JOIN) {
         if (code == 0) {
             serf->stats.joins_done++;
-            rf_serf_announce_join(serf);
+            announce(serf);
             rf_swim_catch_up(&serf->swim, serf->now_ns, false);
         }
         struct rf_output output = {.type = RF_OUTPUT_JOIN_RESULT,

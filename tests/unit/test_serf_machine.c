@@ -619,6 +619,110 @@ static void a_push_pull_does_not_outrun_a_leave_that_is_on_its_way(void **state)
     assert_true(is_told);
 }
 
+/* A node of its own, for what has two sides. */
+static struct rf_serf *serf_of(const char *name)
+{
+    struct rf_serf_config config;
+    struct rf_serf *other;
+    rf_serf_config_init(&config, RF_SWIM_LAN);
+    config.swim.name = name;
+    config.swim.address = address_of(name);
+    assert_int_equal(rf_serf_new(&config, 10, now_ns, &other, NULL), 0);
+    return other;
+}
+
+static void parse(struct rf_stream_parser *parser, enum rf_stream_role role, const uint8_t *bytes,
+                  size_t size)
+{
+    static const struct rf_envelope plain;
+    rf_stream_parser_init(parser, &plain, role);
+    assert_int_equal(rf_stream_parser_feed(parser, bytes, size), 1);
+}
+
+/* Has `other` take the push/pull that is next in our outputs, and us its answer. */
+static void push_pull_with(struct rf_serf *other)
+{
+    struct rf_output output;
+    do {
+        assert_true(rf_serf_next(serf, &output));
+    } while (output.type != RF_OUTPUT_EXCHANGE);
+    struct rf_stream_parser request;
+    struct rf_stream_parser answer;
+    const uint8_t *reply;
+    size_t reply_size;
+    uint64_t exchange_id = output.exchange_id;
+    parse(&request, RF_STREAM_REQUEST, output.bytes, output.bytes_size);
+    assert_true(rf_serf_accept(other, now_ns, &anywhere, rf_stream_parser_message(&request), &reply,
+                               &reply_size));
+    parse(&answer, RF_STREAM_REPLY_PUSH_PULL, reply, reply_size);
+    rf_serf_exchange_done(serf, now_ns, exchange_id, 0, NULL, rf_stream_parser_message(&answer));
+    rf_stream_parser_fini(&request);
+    rf_stream_parser_fini(&answer);
+}
+
+/* Lets us live until we have left; `other` gets the packets that are for it. */
+static void leave_towards(struct rf_serf *other)
+{
+    static struct rf_packet packet;
+    static const struct rf_envelope plain;
+    bool has_left = false;
+    while (!has_left) {
+        struct rf_output output;
+        while (rf_serf_next(serf, &output)) {
+            has_left = has_left || output.type == RF_OUTPUT_LEFT;
+            if (output.type != RF_OUTPUT_PACKET ||
+                !rf_address_equal(&output.address, &other->swim.self->address)) {
+                continue;
+            }
+            struct rf_slice message;
+            assert_int_equal(rf_packet_open(&packet, &plain, output.bytes, output.bytes_size), 0);
+            while (rf_packet_next(&packet, &message)) {
+                rf_serf_receive(other, now_ns, &anywhere, message.data, message.size);
+            }
+        }
+        rf_serf_check(serf);
+        now_ns = rf_serf_deadline_ns(serf) > now_ns ? rf_serf_deadline_ns(serf) : now_ns;
+        rf_serf_tick(serf, now_ns);
+    }
+}
+
+/* With its join intent it would look as if it had come back, and then failed; nor does who is
+ * joined know of a leave that was announced before, or knows of later ones from a former life. */
+static void a_join_that_ends_while_leaving_ends_in_a_leave(void **state)
+{
+    (void)state;
+    struct rf_serf *other = serf_of("other");
+    const struct rf_address peer = address_of("other");
+    uint64_t join_id;
+    other->member_time = 100;
+    assert_int_equal(rf_serf_join(serf, now_ns, &peer, 1, &join_id, NULL), 0);
+    assert_int_equal(rf_serf_leave(serf, now_ns, NULL), 0);
+    push_pull_with(other);
+    leave_towards(other);
+    const struct rf_member_entry *member = rf_serf_member(other, rf_slice_text("me"));
+    assert_non_null(member);
+    assert_string_equal(rf_serf_status_name(member->status), "left");
+    rf_serf_free(other);
+}
+
+static void a_further_join_that_ends_while_leaving_takes_no_leave_back(void **state)
+{
+    (void)state;
+    struct rf_serf *other = serf_of("other");
+    const struct rf_address peer = address_of("other");
+    uint64_t join_id;
+    assert_int_equal(rf_serf_join(serf, now_ns, &peer, 1, &join_id, NULL), 0);
+    push_pull_with(other);
+    assert_int_equal(rf_serf_join(serf, now_ns, &peer, 1, &join_id, NULL), 0);
+    assert_int_equal(rf_serf_leave(serf, now_ns, NULL), 0);
+    push_pull_with(other);
+    leave_towards(other);
+    const struct rf_member_entry *member = rf_serf_member(other, rf_slice_text("me"));
+    assert_non_null(member);
+    assert_string_equal(rf_serf_status_name(member->status), "left");
+    rf_serf_free(other);
+}
+
 static void leaving_refuses_what_no_longer_makes_sense(void **state)
 {
     (void)state;
@@ -661,6 +765,8 @@ int main(void)
         CASE(what_a_peer_says_makes_no_line_of_its_own),
         CASE(nobody_answering_a_contest_means_that_our_name_is_lost),
         CASE(a_push_pull_does_not_outrun_a_leave_that_is_on_its_way),
+        CASE(a_join_that_ends_while_leaving_ends_in_a_leave),
+        CASE(a_further_join_that_ends_while_leaving_takes_no_leave_back),
         CASE(leaving_refuses_what_no_longer_makes_sense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
