@@ -31,8 +31,8 @@ static size_t skip_bracket(struct rf_slice expr, size_t at)
     }
     size_t first = i;
     for (; i < expr.size; i++) {
-        if (expr.data[i] == '[') {
-            return 0; /* classes of characters and collation */
+        if (expr.data[i] == '[' || expr.data[i] == '\\') {
+            return 0; /* classes and collation; escapes, which POSIX has none of here */
         }
         if (expr.data[i] == ']' && i > first) {
             return i + 1;
@@ -44,6 +44,7 @@ static size_t skip_bracket(struct rf_slice expr, size_t at)
 static bool is_portable(struct rf_slice expr)
 {
     bool can_repeat = false; /* what stands before may be followed by * + ? */
+    size_t open_count = 0;   /* a ')' without its '(' is a character to POSIX only */
     for (size_t i = 0; i < expr.size;) {
         char c = (char)expr.data[i];
         if (c == '[') {
@@ -55,9 +56,12 @@ static bool is_portable(struct rf_slice expr)
             continue;
         }
         bool is_repeat = c == '*' || c == '+' || c == '?';
-        if (c == '\\' || c == '{' || c == '}' || c == ']' || (is_repeat && !can_repeat)) {
+        if (c == '\\' || c == '{' || c == '}' || c == ']' || (is_repeat && !can_repeat) ||
+            (c == ')' && open_count == 0)) {
             return false;
         }
+        open_count += c == '(';
+        open_count -= c == ')';
         can_repeat = !is_repeat && c != '(' && c != '|' && c != '^' && c != '$';
         i++;
     }

@@ -28,7 +28,8 @@ static struct rf_address address_of(const char *name)
 static int setup(void **state)
 {
     (void)state;
-    static const uint8_t meta[] = {0xff, 0x81, 0xa5, 'g', 'r', 'o', 'u', 'p', 0xa3, 'w', 'e', 'b'};
+    static const uint8_t meta[] = {0xff, 0x82, 0xa5, 'g', 'r', 'o', 'u', 'p',  0xa3, 'w', 'e',
+                                   'b',  0xa5, 'p',  'a', 'r', 'e', 'n', 0xa2, 'w',  ')'};
     struct rf_serf_config config;
     rf_serf_config_init(&config, RF_SWIM_LAN);
     config.swim.name = "me";
@@ -404,7 +405,11 @@ static void tag_filters_match_by_regular_expression_and_doubts_do_not(void **sta
                  {"group", "*web", false},
                  {"group", "e**", false},
                  {"group", "[[:alpha:]]", false},
-                 {"group", "(web", false}};
+                 {"group", "(web", false},
+                 {"group", "w[^)]b", true},
+                 {"group", "[^\\w]", false}, /* RE2: anything but letters */
+                 {"paren", "w)", false},     /* POSIX: as it stands there */
+                 {"paren", "w[)]", true}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         if (tag_filter_matches(cases[i].tag, cases[i].expr) != cases[i].is_match) {
             fail_msg("tag %s, expression %s", cases[i].tag, cases[i].expr);
