@@ -77,6 +77,8 @@ int rf_serf_forget(struct rf_serf *serf, uint64_t now_ns, const char *name, bool
     (void)rf_serf_leave_intent(serf, ltime, target, prune); /* broadcast here, with a notice */
     if (rf_serf_others_alive(serf) > 0) {
         serf->forget_until_ns = now_ns + serf->config.broadcast_timeout_ns;
+        /* One before that was late may have been spread since: that was not this one. */
+        (void)rf_broadcast_finished(&serf->swim.user_queues[RF_QUEUE_INTENTS], RF_BROADCAST_FORGET);
         (void)rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
                                  RF_BROADCAST_FORGET); /* not queued counts as finished */
     }

@@ -624,6 +624,23 @@ static void a_push_pull_does_not_outrun_a_leave_that_is_on_its_way(void **state)
     assert_true(is_told);
 }
 
+/* The intent of the one that took too long is still being sent when the next begins. */
+static void a_forgetting_that_was_late_does_not_end_the_next(void **state)
+{
+    (void)state;
+    for (char name[] = "a"; name[0] <= 'k'; name[0]++) {
+        hear_alive(name, 1);
+    }
+    assert_int_equal(rf_serf_forget(serf, now_ns, "a", false, NULL), 0);
+    now_ns += 10 * S; /* paused */
+    rf_serf_tick(serf, now_ns);
+    assert_int_equal(rf_serf_forget_state(serf), RF_SERF_FORGET_LATE);
+    (void)wait_until(now_ns + 5 * S, RF_OUTPUT_PACKET);
+    assert_int_equal(queued(RF_QUEUE_INTENTS), 0);
+    assert_int_equal(rf_serf_forget(serf, now_ns, "b", false, NULL), 0);
+    assert_int_equal(rf_serf_forget_state(serf), RF_SERF_FORGET_SPREADING);
+}
+
 /* A node of its own, for what has two sides. */
 static struct rf_serf *serf_of(const char *name)
 {
@@ -770,6 +787,7 @@ int main(void)
         CASE(what_a_peer_says_makes_no_line_of_its_own),
         CASE(nobody_answering_a_contest_means_that_our_name_is_lost),
         CASE(a_push_pull_does_not_outrun_a_leave_that_is_on_its_way),
+        CASE(a_forgetting_that_was_late_does_not_end_the_next),
         CASE(a_join_that_ends_while_leaving_ends_in_a_leave),
         CASE(a_further_join_that_ends_while_leaving_takes_no_leave_back),
         CASE(leaving_refuses_what_no_longer_makes_sense),
