@@ -186,6 +186,11 @@ static bool is_outbid(const struct rf_serf *serf, struct rf_slice name, uint64_t
 
 static void merge_members(struct rf_serf *serf, const struct rf_serf_push_pull *state)
 {
+    /* Else what the other says would take ten times its size, and seconds. */
+    if (rf_cursor_array(state->left_members).left > serf->config.members_max) {
+        serf->stats.serf_dropped_limit++;
+        return;
+    }
     struct rf_name_table table;
     rf_name_table_init(&table, serf->members.seed);
     size_t left_count = 0;
@@ -230,6 +235,27 @@ static void merge_clock(struct rf_serf *serf, uint64_t *clock, uint64_t ltime)
     rf_clock_witness(clock, ltime - 1);
 }
 
+/* No more than the buffer holds: each is compared with those of its time. */
+static void merge_events(struct rf_serf *serf, struct rf_slice encoded)
+{
+    uint32_t events_left = RF_SERF_EVENT_SLOTS * RF_SERF_SLOT_EVENTS_MAX;
+    struct rf_cursor slots = rf_cursor_array(encoded);
+    struct rf_serf_event_slot slot;
+    while (rf_serf_next_event_slot(&slots, &slot, NULL)) {
+        struct rf_cursor events = rf_cursor_array(slot.events);
+        struct rf_slice name;
+        struct rf_slice payload;
+        while (rf_serf_next_event(&events, &name, &payload)) {
+            if (events_left == 0) {
+                serf->stats.serf_dropped_limit++;
+                return;
+            }
+            events_left--;
+            (void)rf_serf_event_new(serf, slot.ltime, name, payload);
+        }
+    }
+}
+
 static void merge_state(struct rf_serf *serf, struct rf_slice user_state)
 {
     if (user_state.size == 0) {
@@ -246,16 +272,7 @@ static void merge_state(struct rf_serf *serf, struct rf_slice user_state)
     merge_clock(serf, &serf->event_time, state->event_ltime);
     merge_clock(serf, &serf->query_time, state->query_ltime);
     merge_members(serf, state);
-    struct rf_cursor slots = rf_cursor_array(state->events);
-    struct rf_serf_event_slot slot;
-    while (rf_serf_next_event_slot(&slots, &slot, NULL)) {
-        struct rf_cursor events = rf_cursor_array(slot.events);
-        struct rf_slice name;
-        struct rf_slice payload;
-        while (rf_serf_next_event(&events, &name, &payload)) {
-            (void)rf_serf_event_new(serf, slot.ltime, name, payload);
-        }
-    }
+    merge_events(serf, state->events);
 }
 
 /* Nodes first, then the state, which is about their members. */

@@ -708,6 +708,62 @@ static void leave_towards(struct rf_serf *other)
     }
 }
 
+/* The state of a peer that has nodes of its own to say nothing of. */
+static void hear_state(struct rf_slice user_state)
+{
+    const struct rf_stream_message message = {.type = RF_MESSAGE_PUSH_PULL,
+                                              .push_pull = {.user_state = user_state}};
+    const uint8_t *reply;
+    size_t reply_size;
+    assert_true(rf_serf_accept(serf, now_ns, &anywhere, &message, &reply, &reply_size));
+    (void)drain(RF_OUTPUT_PACKET);
+}
+
+/* 20 MiB of events that are all the same would else be compared for seconds. */
+static void a_push_pull_brings_no_more_events_than_there_is_room_for(void **state)
+{
+    (void)state;
+    enum { EVENTS_MAX = RF_SERF_EVENT_SLOTS * RF_SERF_SLOT_EVENTS_MAX, COUNT = EVENTS_MAX + 10 };
+    static uint8_t bytes[COUNT * 32];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_serf_push_pull_writer writer;
+    rf_serf_push_pull_begin(&writer, &packer, 1, 1, 1, 1);
+    rf_serf_push_pull_slot(&writer, 7, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        rf_serf_push_pull_event(&writer, rf_slice_text("e"), rf_slice(NULL, 0));
+    }
+    rf_serf_push_pull_left_members(&writer, 0);
+    rf_serf_push_pull_status_ltimes(&writer, 0);
+    assert_true(rf_serf_push_pull_end(&writer) > 0);
+    hear_state(rf_packer_slice(&packer));
+    assert_int_equal(serf->stats.repeats, EVENTS_MAX - 1);
+    assert_int_equal(serf->stats.serf_dropped_limit, 1);
+}
+
+/* Names that have left are collected first: 5 million of them, in 20 MiB, would take 270 MiB. */
+static void a_push_pull_with_more_left_members_than_are_remembered_is_not_taken(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", "b", "c"};
+    uint8_t bytes[256];
+    hear_alive("a", 1);
+    for (uint32_t count = 3; count >= 2; count--) {
+        struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+        struct rf_serf_push_pull_writer writer;
+        serf->config.members_max = 2;
+        rf_serf_push_pull_begin(&writer, &packer, 1, 1, 1, 0);
+        rf_serf_push_pull_left_members(&writer, count);
+        for (uint32_t i = 0; i < count; i++) {
+            rf_serf_push_pull_left_member(&writer, rf_slice_text(names[i]));
+        }
+        rf_serf_push_pull_status_ltimes(&writer, 0);
+        assert_true(rf_serf_push_pull_end(&writer) > 0);
+        hear_state(rf_packer_slice(&packer));
+        assert_int_equal(status("a"), count == 3 ? RF_SERF_ALIVE : RF_SERF_LEAVING);
+        assert_int_equal(serf->stats.serf_dropped_limit, 1);
+    }
+}
+
 /* With its join intent it would look as if it had come back, and then failed; nor does who is
  * joined know of a leave that was announced before, or knows of later ones from a former life. */
 static void a_join_that_ends_while_leaving_ends_in_a_leave(void **state)
@@ -788,6 +844,8 @@ int main(void)
         CASE(nobody_answering_a_contest_means_that_our_name_is_lost),
         CASE(a_push_pull_does_not_outrun_a_leave_that_is_on_its_way),
         CASE(a_forgetting_that_was_late_does_not_end_the_next),
+        CASE(a_push_pull_brings_no_more_events_than_there_is_room_for),
+        CASE(a_push_pull_with_more_left_members_than_are_remembered_is_not_taken),
         CASE(a_join_that_ends_while_leaving_ends_in_a_leave),
         CASE(a_further_join_that_ends_while_leaving_takes_no_leave_back),
         CASE(leaving_refuses_what_no_longer_makes_sense),
