@@ -32,6 +32,7 @@ struct guard_member {
     enum rf_member_state state; /* for the roster */
     bool is_from_failure;       /* not in the ring, and the last thing before was a failure */
     bool has_failed_from_ring;  /* the last failure took it out: protection puts it back */
+    bool is_kept_by_group;      /* failed in its group's protection, or just before it */
     uint64_t failed_ns;         /* last failure */
     uint64_t back_ns;           /* alive since, after a failure */
     uint64_t change_ns[2];      /* last changes of the ring for failures, later first; 0: none */
@@ -49,7 +50,7 @@ struct guard_group {
     size_t failed_count;
     size_t alive_count;       /* said to be */
     size_t ring_count;        /* in the ring */
-    size_t protected_count;   /* of these protected */
+    size_t kept_count;        /* of these protected as members of this group, not for flapping */
     uint64_t protect_ends_ns; /* 0: not protected */
     char name[];
 };
@@ -230,8 +231,16 @@ static void count_state(struct rf_guard *guard, const struct guard_member *membe
 {
     guard->stats.members_held += member->state == RF_MEMBER_HELD ? add : 0;
     guard->stats.members_protected += member->state == RF_MEMBER_PROTECTED ? add : 0;
-    member->group->protected_count += member->state == RF_MEMBER_PROTECTED ? (size_t)add : 0;
+    member->group->kept_count +=
+        member->state == RF_MEMBER_PROTECTED && member->is_kept_by_group ? (size_t)add : 0;
     member->group->ring_count += rf_member_is_in_ring(member->state) ? (size_t)add : 0;
+}
+
+static void set_kept(struct rf_guard *guard, struct guard_member *member, bool is_kept)
+{
+    count_state(guard, member, MINUS_ONE);
+    member->is_kept_by_group = is_kept;
+    count_state(guard, member, 1);
 }
 
 static void end_protection(struct rf_guard *guard, struct guard_group *group)
@@ -335,7 +344,8 @@ static void settle_alive(struct rf_guard *guard, uint64_t now_ns, struct guard_m
 
 static void settle_failed(struct rf_guard *guard, uint64_t now_ns, struct guard_member *member)
 {
-    uint64_t out_ns = member->group->protect_ends_ns;
+    set_kept(guard, member, member->is_kept_by_group && member->group->protect_ends_ns > now_ns);
+    uint64_t out_ns = member->is_kept_by_group ? member->group->protect_ends_ns : 0;
     /* The only one in the ring moves no keys: that there is nobody is the better answer. */
     if (guard->config.flap_hold_ns > 0 && member->group->ring_count > 1 &&
         may_change_ns(guard, member) > out_ns) {
@@ -401,6 +411,7 @@ static void protect_members(struct rf_guard *guard, uint64_t now_ns, struct guar
             !rf_member_is_in_ring(member->state)) {
             set_state(guard, now_ns, member, RF_MEMBER_PROTECTED);
         }
+        set_kept(guard, member, true);
         settle(guard, now_ns, member);
     }
 }
@@ -436,7 +447,7 @@ static void guard_group(struct rf_guard *guard, uint64_t now_ns, struct guard_gr
 /* With the last one that is back, has left or is forgotten the group is as any other. */
 static void unguard_group(struct rf_guard *guard, struct guard_group *group)
 {
-    if (group->protect_ends_ns != 0 && group->protected_count == 0) {
+    if (group->protect_ends_ns != 0 && group->kept_count == 0) {
         end_protection(guard, group);
     }
 }
@@ -538,6 +549,8 @@ int rf_guard_put(struct rf_guard *guard, uint64_t now_ns, const char *id, const 
     if (is_new || member->said != state) {
         take_said(member, now_ns, state, is_new);
         guard_group(guard, now_ns, member->group);
+        set_kept(guard, member,
+                 state == RF_MEMBER_FAILED && member->group->protect_ends_ns > now_ns);
         settle(guard, now_ns, member);
         unguard_group(guard, member->group);
         fill_empty_ring(guard, now_ns, member->group);
@@ -636,6 +649,7 @@ void rf_guard_check(const struct rf_guard *guard)
             size_t in_ring = 0;
             size_t alive = 0;
             size_t failed = 0;
+            size_t kept = 0;
             for (struct guard_link *link = group->members.next; link != &group->members;
                  link = link->next) {
                 const struct guard_member *member = MEMBER_OF(link, in_group);
@@ -649,12 +663,13 @@ void rf_guard_check(const struct rf_guard *guard)
                 in_ring += rf_member_is_in_ring(member->state);
                 alive += rf_member_is_in_ring(member->said);
                 failed += member->failed.next != NULL;
+                kept += member->state == RF_MEMBER_PROTECTED && member->is_kept_by_group;
                 held += member->state == RF_MEMBER_HELD;
                 protected += member->state == RF_MEMBER_PROTECTED;
                 members_count++;
             }
             RF_ASSERT(in_ring == group->ring_count && alive == group->alive_count);
-            RF_ASSERT(failed == group->failed_count);
+            RF_ASSERT(failed == group->failed_count && kept == group->kept_count);
             RF_ASSERT(in_ring > 0 || alive == 0);
             groups_protected += group->protect_ends_ns != 0;
             groups_count++;

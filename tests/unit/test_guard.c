@@ -340,6 +340,53 @@ static void protection_ends_after_an_hour(void **state)
     end();
 }
 
+/* Its keys have an owner that does not answer until S is over, and no longer for the others. */
+static void who_flaps_does_not_prolong_the_protection_of_its_group(void **state)
+{
+    (void)state;
+    begin(&defaults);
+    all_alive(16);
+    say(0, RF_MEMBER_FAILED);
+    say(0, RF_MEMBER_ALIVE);
+    pass(60 * S);
+    assert_int_equal(states[0], RF_MEMBER_ALIVE);
+    assert_int_equal(say(0, RF_MEMBER_FAILED), RF_MEMBER_PROTECTED); /* its third change */
+    pass(61 * S);
+    for (int i = 1; i < 11; i++) {
+        say(i, RF_MEMBER_FAILED);
+    }
+    assert_int_equal(stats().groups_protected, 1);
+    for (int i = 1; i < 11; i++) {
+        say(i, RF_MEMBER_ALIVE);
+    }
+    assert_int_equal(stats().groups_protected, 0);
+    assert_int_equal(say(15, RF_MEMBER_FAILED), RF_MEMBER_FAILED);
+    assert_int_equal(states[0], RF_MEMBER_PROTECTED);
+    pass(600 * S - 121 * S);
+    assert_int_equal(states[0], RF_MEMBER_FAILED);
+    end();
+}
+
+static void who_flapped_before_is_out_when_its_time_is_over_also_in_a_protected_group(void **state)
+{
+    (void)state;
+    begin(&defaults);
+    all_alive(16);
+    say(0, RF_MEMBER_FAILED);
+    say(0, RF_MEMBER_ALIVE);
+    pass(60 * S);
+    assert_int_equal(say(0, RF_MEMBER_FAILED), RF_MEMBER_PROTECTED);
+    pass(61 * S);
+    for (int i = 1; i < 11; i++) {
+        say(i, RF_MEMBER_FAILED);
+    }
+    assert_int_equal(stats().members_protected, 11);
+    pass(600 * S - 121 * S);
+    assert_int_equal(states[0], RF_MEMBER_FAILED);
+    assert_int_equal(stats().members_protected, 10);
+    end();
+}
+
 static void a_group_does_not_protect_another(void **state)
 {
     (void)state;
@@ -507,6 +554,8 @@ int main(void)
         cmocka_unit_test(failures_over_more_than_a_minute_do_not_add_up),
         cmocka_unit_test(leaving_a_protected_group_counts_at_once),
         cmocka_unit_test(protection_ends_after_an_hour),
+        cmocka_unit_test(who_flaps_does_not_prolong_the_protection_of_its_group),
+        cmocka_unit_test(who_flapped_before_is_out_when_its_time_is_over_also_in_a_protected_group),
         cmocka_unit_test(a_group_does_not_protect_another),
         cmocka_unit_test(a_sweep_forgets_who_was_not_named),
         cmocka_unit_test(nobody_changes_a_ring_more_than_twice_in_ten_minutes),
