@@ -416,7 +416,16 @@ static void protect_members(struct rf_guard *guard, uint64_t now_ns, struct guar
     }
 }
 
-/* Begins, goes on with, or ends the protection of a group after a change in it. */
+/* Before a failure is noted, which may be the first of the next one. */
+static void end_expired_protection(struct rf_guard *guard, uint64_t now_ns,
+                                   struct guard_group *group)
+{
+    if (group->protect_ends_ns != 0 && group->protect_ends_ns <= now_ns) {
+        end_protection(guard, group);
+    }
+}
+
+/* Begins the protection of a group after a change in it, or goes on with it. */
 static void guard_group(struct rf_guard *guard, uint64_t now_ns, struct guard_group *group)
 {
     while (!list_is_empty(&group->failed)) {
@@ -426,11 +435,8 @@ static void guard_group(struct rf_guard *guard, uint64_t now_ns, struct guard_gr
         }
         unset_failed(oldest);
     }
-    if (group->protect_ends_ns > now_ns) {
-        return;
-    }
     if (group->protect_ends_ns != 0) {
-        end_protection(guard, group);
+        return;
     }
     uint64_t before_count = group->alive_count + group->failed_count;
     if (guard->config.protect_ratio == 0 || before_count < guard->config.protect_min ||
@@ -547,6 +553,7 @@ int rf_guard_put(struct rf_guard *guard, uint64_t now_ns, const char *id, const 
     }
     member->generation = guard->generation;
     if (is_new || member->said != state) {
+        end_expired_protection(guard, now_ns, member->group);
         take_said(member, now_ns, state, is_new);
         guard_group(guard, now_ns, member->group);
         set_kept(guard, member,

@@ -387,6 +387,22 @@ static void who_flapped_before_is_out_when_its_time_is_over_also_in_a_protected_
     end();
 }
 
+static void a_failure_just_after_the_end_of_a_protection_counts(void **state)
+{
+    (void)state;
+    begin(&defaults);
+    all_alive(20);
+    for (int i = 0; i < 11; i++) {
+        say(i, RF_MEMBER_FAILED);
+    }
+    now_ns += 3600 * S; /* nobody has looked at the time yet */
+    for (int i = 11; i < 16; i++) {
+        say(i, RF_MEMBER_FAILED);
+    }
+    assert_int_equal(stats().protections, 2);
+    end();
+}
+
 static void a_group_does_not_protect_another(void **state)
 {
     (void)state;
@@ -556,6 +572,7 @@ int main(void)
         cmocka_unit_test(protection_ends_after_an_hour),
         cmocka_unit_test(who_flaps_does_not_prolong_the_protection_of_its_group),
         cmocka_unit_test(who_flapped_before_is_out_when_its_time_is_over_also_in_a_protected_group),
+        cmocka_unit_test(a_failure_just_after_the_end_of_a_protection_counts),
         cmocka_unit_test(a_group_does_not_protect_another),
         cmocka_unit_test(a_sweep_forgets_who_was_not_named),
         cmocka_unit_test(nobody_changes_a_ring_more_than_twice_in_ten_minutes),
