@@ -11,6 +11,8 @@
 
 enum { GROUPS_SIZE_FIRST = 64, NS_PER_MS = 1000000 };
 
+#define VERSION_ANOTHER UINT64_MAX /* of no group, nor of one that is absent */
+
 struct rf_watch {
     struct rf_watch_cursor cursor;
     struct rf_connection *connection;
@@ -26,7 +28,7 @@ struct rf_watch {
 struct rf_watched {
     struct rf_watched *hash_next;
     struct rf_watch *watches;
-    uint64_t version;   /* of the last update that began; 0: absent, or none yet */
+    uint64_t version;   /* of the last update that began; 0: absent; or VERSION_ANOTHER */
     uint64_t told_ns;   /* when that was */
     uint64_t window_ns; /* from then on */
     bool is_waiting;    /* it has changed, and waits for the end of its window */
@@ -376,6 +378,11 @@ static void tell(struct rf_worker *worker, struct rf_watch *watch, const struct 
         size_t size = write_page(worker, watch, catalog, out->data + out->end, rf_buffer_room(out));
         if (size > 0) {
             rf_connection_wrote(worker, connection, size);
+            if (!watch->cursor.is_absent && watch->group->version == 0) {
+                /* It knows a group that the last look has not seen, whose end, before the next
+                 * one, would look as if nothing had happened. */
+                watch->group->version = VERSION_ANOTHER;
+            }
             rf_counter_add(&worker->counters.watch_pages, 1);
             rf_counter_add(&worker->counters.watch_bytes, size);
             return;

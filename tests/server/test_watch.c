@@ -164,6 +164,36 @@ static void watcher_of_a_group_that_does_not_exist_is_told_when_it_does(void **s
     close(fd);
 }
 
+static bool page_is_absent(const struct rf_wire_watch_reply *reply)
+{
+    return reply->head.is_whole && reply->head.digest == 0 && reply->count == 0;
+}
+
+/* Its end may be the first change since somebody watches. */
+static void group_that_ends_is_told_to_who_came_since_it_is_there(void **state)
+{
+    (void)state;
+    sample_put(roster, "new", "new-1", "10.0.2.1:80", 1, RF_MEMBER_ALIVE);
+    publish();
+    int fd = connect_watch("new", 0, 0);
+    assert_int_equal(take_page(fd, 1).count, 1);
+    assert_int_equal(rf_roster_remove(roster, "new-1"), 1);
+    publish();
+    struct rf_wire_watch_reply reply = take_page(fd, 1);
+    assert_true(page_is_absent(&reply));
+    /* It comes and goes within a window, and one begins to watch in between. */
+    sample_put(roster, "new", "new-1", "10.0.2.1:80", 1, RF_MEMBER_ALIVE);
+    publish();
+    int late_fd = connect_watch("new", 0, 0);
+    assert_int_equal(take_page(late_fd, 1).count, 1);
+    assert_int_equal(rf_roster_remove(roster, "new-1"), 1);
+    publish();
+    reply = take_page(late_fd, 1);
+    assert_true(page_is_absent(&reply));
+    close(late_fd);
+    close(fd);
+}
+
 static void large_group_comes_in_pages(void **state)
 {
     (void)state;
@@ -454,6 +484,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         WATCH_TEST(watcher_is_told_at_once_and_then_what_changes),
         WATCH_TEST(watcher_of_a_group_that_does_not_exist_is_told_when_it_does),
+        WATCH_TEST(group_that_ends_is_told_to_who_came_since_it_is_there),
         WATCH_TEST(large_group_comes_in_pages),
         WATCH_TEST(changes_that_come_close_together_are_told_together),
         WATCH_TEST(watches_and_requests_share_a_connection),
