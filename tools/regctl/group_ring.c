@@ -38,6 +38,7 @@ static int ask_placement(struct regfast_client *client, enum rf_placement *ret_p
     code = rf_placement_parse(name, ret_placement, &err);
     if (code < 0) {
         (void)snprintf(error, error_size, "%s: %s", regfast_server(client), err.text);
+        code = -EPROTO; /* not what was given here */
     }
     regfast_info_list_free(list);
     return code;

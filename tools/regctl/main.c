@@ -31,6 +31,8 @@ int rf_regctl_fail(int code, const char *format, ...)
     (void)fputc('\n', stderr);
     va_end(args);
     switch (code) {
+    case -EINVAL: /* what was given cannot be: the library says so of a name or a key */
+        return REGCTL_USAGE;
     case REGFAST_ENOTFOUND:
         return REGCTL_NOT_FOUND;
     case REGFAST_EUNAVAILABLE:
