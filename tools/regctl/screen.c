@@ -167,10 +167,13 @@ enum regctl_screen_event rf_regctl_screen_wait(struct regctl_screen *screen, uin
         struct pollfd fds[] = {
             {.fd = screen->signals_fd, .events = POLLIN},
             {.fd = screen->is_open && screen->has_keyboard ? STDIN_FILENO : -1, .events = POLLIN},
-            {.fd = other_fd, .events = POLLIN}};
-        int ready = poll(fds, 3, (int)(left_ms < WAIT_MS_MAX ? left_ms : WAIT_MS_MAX));
+            {.fd = other_fd, .events = POLLIN},
+            {.fd = STDOUT_FILENO}}; /* only what comes unasked: its reader has gone */
+        int ready = poll(fds, 4, (int)(left_ms < WAIT_MS_MAX ? left_ms : WAIT_MS_MAX));
         enum regctl_screen_event event = REGCTL_SCREEN_TIME;
-        if (ready > 0 && fds[0].revents != 0) {
+        if (ready > 0 && fds[3].revents != 0) {
+            event = REGCTL_SCREEN_END;
+        } else if (ready > 0 && fds[0].revents != 0) {
             event = read_signal(screen);
         } else if (ready > 0 && fds[1].revents != 0) {
             event = read_keys(screen);

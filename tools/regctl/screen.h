@@ -14,7 +14,7 @@ enum regctl_screen_event {
     REGCTL_SCREEN_TIME,   /* the time has come */
     REGCTL_SCREEN_RESIZE, /* draw again */
     REGCTL_SCREEN_INPUT,  /* there is something on the other descriptor */
-    REGCTL_SCREEN_END,    /* q, Ctrl-C, or a signal to end */
+    REGCTL_SCREEN_END,    /* q, Ctrl-C, a signal to end, or nobody reads standard output */
 };
 
 struct regctl_screen {
