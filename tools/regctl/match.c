@@ -56,6 +56,9 @@ static int flush(struct batch *batch)
         print_match(batch, i);
     }
     drop_keys(batch);
+    if (code == 0 && ferror(stdout) != 0) { /* standard input may have no end */
+        return REGCTL_FAILED;               /* main says it */
+    }
     return code < 0 ? rf_regctl_fail(code, "%s", error) : REGCTL_OK;
 }
 
