@@ -242,8 +242,9 @@ static json_t *json_registry(const struct registry *registry)
 {
     const struct regctl_sample *now = registry->now;
     if (registry->code < 0) {
-        return json_pack("{s:s, s:b, s:o}", "server", registry->server, "answers", 0, "error",
-                         rf_regctl_json_text(registry->error, strlen(registry->error)));
+        return json_pack("{s:o, s:b, s:o}", "server",
+                         rf_regctl_json_text(registry->server, strlen(registry->server)), "answers",
+                         0, "error", rf_regctl_json_text(registry->error, strlen(registry->error)));
     }
     return json_pack("{s:s, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "server",
                      registry->server, "answers", 1, "node",
