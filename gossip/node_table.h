@@ -30,6 +30,8 @@ struct rf_node {
     uint64_t state_change_ns;
     struct rf_suspicion *suspicion; /* runs while suspect, else NULL */
     uint64_t claim_at_ns;           /* not before is looked again whose the name is */
+    uint64_t conflict_ns;           /* of the last input in which its name was at two addresses */
+    uint64_t told_ns;               /* of the last in which it was told something alone */
     char name[];
 };
 

@@ -37,11 +37,12 @@ void rf_swim_appeals(struct rf_swim *swim)
     }
 }
 
-void rf_swim_answer_accuser(struct rf_swim *swim, struct rf_slice accuser)
+void rf_swim_answer_accuser(struct rf_swim *swim, uint64_t now_ns, struct rf_slice accuser)
 {
     const struct rf_node *self = swim->self;
-    const struct rf_node *node = rf_node_table_find(&swim->nodes, accuser);
-    if (node == NULL || node == self || self->state != RF_NODE_ALIVE) {
+    struct rf_node *node = rf_node_table_find(&swim->nodes, accuser);
+    if (node == NULL || node == self || self->state != RF_NODE_ALIVE ||
+        !rf_swim_is_first(&node->told_ns, now_ns)) {
         return;
     }
     struct rf_message message = {.type = RF_MESSAGE_ALIVE,

@@ -45,7 +45,16 @@ void rf_swim_queue(struct rf_swim *swim, struct rf_slice name, const struct rf_m
 
 /* swim_appeal.c */
 void rf_swim_appeals(struct rf_swim *swim); /* once in each probe interval */
-void rf_swim_answer_accuser(struct rf_swim *swim, struct rf_slice accuser);
+void rf_swim_answer_accuser(struct rf_swim *swim, uint64_t now_ns, struct rf_slice accuser);
+
+/* Whether this is the first time in an input: what says the same of a node a million times makes
+ * neither a million packets, to wherever that node is said to be, nor as many outputs. */
+static inline bool rf_swim_is_first(uint64_t *last_ns, uint64_t now_ns)
+{
+    bool is_first = *last_ns != now_ns;
+    *last_ns = now_ns;
+    return is_first;
+}
 
 /* swim_claim.c */
 /* `alive` gives the name of `node`, or ours, another address: looks whose it is. */

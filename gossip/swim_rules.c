@@ -203,10 +203,13 @@ static bool is_reclaimable(const struct rf_swim *swim, const struct rf_node *nod
            (node->state == RF_NODE_DEAD && now_ns - node->state_change_ns > after_ns);
 }
 
-static void report_conflict(struct rf_swim *swim, const struct rf_node *node,
+static void report_conflict(struct rf_swim *swim, uint64_t now_ns, struct rf_node *node,
                             const struct rf_address *other)
 {
     swim->stats.conflicts++;
+    if (!rf_swim_is_first(&node->conflict_ns, now_ns)) {
+        return;
+    }
     struct rf_output output = {.type = RF_OUTPUT_NODE_CONFLICT,
                                .address = *other,
                                .name = node->name,
@@ -256,14 +259,14 @@ void rf_swim_accept(struct rf_swim *swim, uint64_t now_ns, struct rf_node *node,
  * until some push/pull. So it is told, alone, what we believe of it: it refutes with a higher
  * incarnation at once. To a node that is truly dead this is a lost packet, one for each late alive.
  */
-static void tell_the_dead(struct rf_swim *swim, const struct rf_node *node)
+static void tell_the_dead(struct rf_swim *swim, uint64_t now_ns, struct rf_node *node)
 {
     struct rf_message message = {
         .type = RF_MESSAGE_DEAD,
         .dead = {.incarnation = node->incarnation,
                  .node = node->link.name,
                  .from = node->state == RF_NODE_LEFT ? node->link.name : swim->self->link.name}};
-    if (node != swim->self) {
+    if (node != swim->self && rf_swim_is_first(&node->told_ns, now_ns)) {
         rf_swim_send_alone(swim, &node->address, &message);
     }
 }
@@ -283,11 +286,11 @@ void rf_swim_tell_one_dead(struct rf_swim *swim, uint64_t now_ns)
     }
     size_t start = rf_random_below(&swim->random, table->count);
     for (size_t i = 0; i < table->count; i++) {
-        const struct rf_node *node = table->list[(start + i) % table->count];
+        struct rf_node *node = table->list[(start + i) % table->count];
         bool is_gone = node->state == RF_NODE_DEAD || node->state == RF_NODE_LEFT;
         if (is_gone &&
             now_ns - node->state_change_ns <= GONE_LATELY * swim->config.gossip_to_the_dead_ns) {
-            tell_the_dead(swim, node);
+            tell_the_dead(swim, now_ns, node);
             return;
         }
     }
@@ -343,7 +346,7 @@ void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive 
     if (!rf_address_equal(&node->address, &alive.address)) { /* 10.1.5 */
         is_reclaimed = is_reclaimable(swim, node, now_ns);
         if (!is_reclaimed) {
-            report_conflict(swim, node, &alive.address);
+            report_conflict(swim, now_ns, node, &alive.address);
             rf_swim_claim(swim, now_ns, node, &alive);
             return;
         }
@@ -359,7 +362,7 @@ void rf_swim_alive(struct rf_swim *swim, uint64_t now_ns, const struct rf_alive 
     }
     if (is_old) { /* 10.1.6 */
         if (node->state == RF_NODE_DEAD || node->state == RF_NODE_LEFT) {
-            tell_the_dead(swim, node);
+            tell_the_dead(swim, now_ns, node);
         }
         return;
     }
@@ -415,7 +418,7 @@ void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_susp
     struct rf_node *node = rf_node_table_find(&swim->nodes, suspect->node);
     if (node == NULL || suspect->incarnation < node->incarnation) { /* 10.2.1 */
         if (node == swim->self) {
-            rf_swim_answer_accuser(swim, suspect->from);
+            rf_swim_answer_accuser(swim, now_ns, suspect->from);
         }
         return;
     }
@@ -437,7 +440,7 @@ void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_susp
     }
     if (node == swim->self) { /* 10.2.4 */
         refute(swim, suspect->incarnation);
-        rf_swim_answer_accuser(swim, suspect->from);
+        rf_swim_answer_accuser(swim, now_ns, suspect->from);
         return;
     }
     suspicion_start(swim, now_ns, node, suspect->from); /* 10.2.5 */

@@ -126,6 +126,56 @@ static void acks_go_to_the_source_of_a_packet_or_to_a_member(void **state)
     assert_true(sent.to_stranger > 0 && rf_address_equal(&sent.last, &stranger));
 }
 
+static struct rf_message alive_of(const char *name, const struct rf_address *address)
+{
+    struct rf_message alive = {
+        .type = RF_MESSAGE_ALIVE,
+        .alive = {.incarnation = 1, .node = rf_slice_text(name), .address = *address}};
+    memcpy(alive.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
+    return alive;
+}
+
+/* One packet may say it thousands of times, compressed, and a push/pull a million times. */
+static void what_an_input_says_again_and_again_is_answered_once(void **state)
+{
+    (void)state;
+    hear_alive("a");
+    const struct rf_address address = address_of("a");
+    const struct rf_message old_news = alive_of("a", &address);
+    const struct rf_message accusation = {
+        .type = RF_MESSAGE_SUSPECT,
+        .suspect = {.node = rf_slice_text("mine"), .from = rf_slice_text("a")}};
+    const struct rf_message death = {.type = RF_MESSAGE_DEAD,
+                                     .dead = {1, rf_slice_text("a"), rf_slice_text("a")}};
+    for (int i = 0; i < 2; i++) {
+        const struct rf_message *message = i == 0 ? &accusation : &old_news;
+        now_ns += MS;
+        assert_true(receive(&stranger, message).to_members > 0);
+        assert_int_equal(receive(&stranger, message).to_members, 0);
+        now_ns += MS;
+        assert_true(receive(&stranger, message).to_members > 0);
+        (void)receive(&stranger, &death); /* of which it is told from now on */
+    }
+}
+
+static void a_name_at_many_addresses_is_reported_once_for_each_input(void **state)
+{
+    (void)state;
+    hear_alive("a");
+    for (uint8_t i = 0; i < 100; i++) {
+        uint8_t bytes[256];
+        struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+        const struct rf_address other = {.ip = {192, 0, 2, i}, .ip_size = 4, .port = 1};
+        const struct rf_message claim = alive_of("a", &other);
+        assert_true(rf_message_encode(&claim, &packer) > 0);
+        rf_swim_receive(&serf->swim, now_ns, &stranger, rf_packer_slice(&packer));
+    }
+    assert_int_equal(serf->swim.stats.conflicts, 100);
+    assert_int_equal(serf->swim.up.count, 1);
+    rf_serf_tick(serf, now_ns);
+    (void)drain();
+}
+
 static void only_members_get_gossip_with_their_acks(void **state)
 {
     (void)state;
@@ -304,6 +354,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(acks_go_to_the_source_of_a_packet_or_to_a_member, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_an_input_says_again_and_again_is_answered_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_name_at_many_addresses_is_reported_once_for_each_input,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(only_members_get_gossip_with_their_acks, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stranger_gets_no_more_bytes_than_its_packet_had, setup,
                                         teardown),
