@@ -225,6 +225,7 @@ void rf_swim_packet_begin(struct rf_swim *swim, size_t size)
 {
     swim->has_packet = true;
     swim->packet_left = size;
+    swim->has_acked = false;
 }
 
 void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_address *from,
@@ -233,6 +234,7 @@ void rf_swim_receive(struct rf_swim *swim, uint64_t now_ns, const struct rf_addr
     (void)rf_swim_time(swim, now_ns);
     if (!swim->has_packet) {
         swim->packet_left = bytes.size + swim->config.packet_overhead;
+        swim->has_acked = false;
     }
     struct rf_message message;
     int code = rf_message_decode(bytes, &message);

@@ -247,6 +247,7 @@ struct rf_swim {
     uint64_t exchange_id; /* last one used */
     bool has_packet;      /* the driver tells where packets begin */
     size_t packet_left;   /* of the packet being handled: bytes that a stranger may still get */
+    bool has_acked;       /* of it: a member has its ack, and gets no more than a stranger now */
     struct rf_outbox out; /* for the driver */
     struct rf_outbox up;  /* for the layer above */
     struct rf_swim_stats stats;
@@ -262,8 +263,8 @@ void rf_swim_fini(struct rf_swim *swim);
 
 /*
  * The messages that follow, until the next call, came in one datagram of `size` bytes. Its sender
- * gets no more than that in return, unless it is a member. Without this each message counts as a
- * packet of its own.
+ * gets no more than that in return, unless it is a member and it is the first ack. Without this
+ * each message counts as a packet of its own.
  */
 void rf_swim_packet_begin(struct rf_swim *swim, size_t size);
 

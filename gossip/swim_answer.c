@@ -33,7 +33,9 @@ void rf_swim_answer(struct rf_swim *swim, const struct rf_address *from,
                     const struct rf_address *claimed, const struct rf_message *message)
 {
     const struct rf_address *to = choose(swim, from, claimed);
-    if (rf_swim_is_member_address(swim, to)) {
+    /* Who pings does so once in a packet; thousands of pings fit into a compressed one. */
+    if (!swim->has_acked && rf_swim_is_member_address(swim, to)) {
+        swim->has_acked = true;
         rf_swim_send(swim, to, message);
         return;
     }

@@ -158,6 +158,26 @@ static void what_an_input_says_again_and_again_is_answered_once(void **state)
     }
 }
 
+static void further_pings_of_a_packet_get_no_more_bytes_than_it_had(void **state)
+{
+    (void)state;
+    enum { PACKET_SIZE = 300 };
+    hear_alive("a");
+    const struct rf_address member = address_of("a");
+    const struct rf_message ping = ping_of(&member);
+    size_t first = receive(&member, &ping).to_members;
+    uint8_t bytes[256];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    assert_true(rf_message_encode(&ping, &packer) > 0);
+    rf_serf_packet_begin(serf, PACKET_SIZE);
+    size_t sum = 0;
+    for (int i = 0; i < 1000; i++) {
+        rf_serf_receive(serf, now_ns, &member, bytes, packer.size);
+        sum += drain().to_members;
+    }
+    assert_in_range(sum, first / 2, first + PACKET_SIZE);
+}
+
 static void a_name_at_many_addresses_is_reported_once_for_each_input(void **state)
 {
     (void)state;
@@ -356,6 +376,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_an_input_says_again_and_again_is_answered_once, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(further_pings_of_a_packet_get_no_more_bytes_than_it_had,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_at_many_addresses_is_reported_once_for_each_input,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(only_members_get_gossip_with_their_acks, setup, teardown),
