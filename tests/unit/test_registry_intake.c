@@ -149,6 +149,31 @@ static void a_member_without_weight_drains_until_it_has_left(void **state)
     rf_guard_free(fixture->intake.guard);
 }
 
+/* Of a list only the end is known: that it had no weight any more when it failed. */
+static void a_member_that_drained_and_failed_unheard_is_not_kept_in_its_ring(void **state)
+{
+    struct fixture *fixture = *state;
+    struct node nodes[] = {{"a", "web", "10.0.0.1:80", "10", RF_MEMBER_ALIVE},
+                           {"b", "web", "10.0.0.2:80", "10", RF_MEMBER_ALIVE},
+                           {"c", "web", "10.0.0.3:80", "10", RF_MEMBER_ALIVE}};
+    const struct rf_guard_config config = {.flap_hold_ns = RF_GUARD_FLAP_HOLD_NS,
+                                           .protect_ratio = RF_GUARD_PROTECT_RATIO / 2,
+                                           .protect_min = 2};
+    assert_int_equal(rf_guard_new(&config, &fixture->intake.guard, NULL), 0);
+    apply(fixture, RF_GOSSIP_EVENT_RESYNC, nodes, 3);
+    nodes[0].replicas = "0";
+    nodes[0].state = nodes[1].state = RF_MEMBER_FAILED;
+    for (int i = 0; i < 2; i++) { /* once more, it is no news */
+        apply(fixture, RF_GOSSIP_EVENT_RESYNC, nodes, 3);
+        assert_string_equal(roster_text(fixture),
+                            "web: a 10.0.0.1:80 0 failed; web: b 10.0.0.2:80 10 protected; "
+                            "web: c 10.0.0.3:80 10 alive; ");
+    }
+    assert_int_equal(rf_counter_get(&fixture->intake.counters.members_refused), 0);
+    rf_guard_check(fixture->intake.guard);
+    rf_guard_free(fixture->intake.guard);
+}
+
 static void intake_follows_a_member_through_its_states(void **state)
 {
     struct fixture *fixture = *state;
@@ -292,6 +317,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_member_without_weight_drains_until_it_has_left, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            a_member_that_drained_and_failed_unheard_is_not_kept_in_its_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(intake_follows_a_member_through_its_states, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(intake_leaves_ordinary_nodes_alone, setup, teardown),

@@ -68,6 +68,20 @@ static void note_capped(struct rf_intake *intake, const char *id, const char *re
     }
 }
 
+/* Puts the state for the roster in the place of gossip's. */
+static int put_guarded(struct rf_guard *guard, uint64_t now_ns, struct rf_member *member)
+{
+    enum rf_member_state state = member->state;
+    int ret = 0;
+    /* Without weight it drained before it failed, which a list does not tell: nothing to keep. */
+    if (state == RF_MEMBER_FAILED && member->replicas == 0) {
+        ret = rf_guard_put(guard, now_ns, member->id, member->group, RF_MEMBER_DRAINING,
+                           &member->state);
+    }
+    return ret < 0 ? ret
+                   : rf_guard_put(guard, now_ns, member->id, member->group, state, &member->state);
+}
+
 /* Returns false if memory was short. */
 static bool put(struct rf_intake *intake, uint64_t now_ns, const struct rf_gossip_member *node)
 {
@@ -83,8 +97,7 @@ static bool put(struct rf_intake *intake, uint64_t now_ns, const struct rf_gossi
         return true;
     }
     if (ret == 0 && intake->guard != NULL) {
-        ret = rf_guard_put(intake->guard, now_ns, member.id, member.group, member.state,
-                           &member.state);
+        ret = put_guarded(intake->guard, now_ns, &member);
     }
     if (ret == 0) {
         ret = rf_roster_put(intake->roster, &member, &err);
