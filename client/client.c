@@ -222,11 +222,14 @@ void regfast_close(struct regfast_client *client)
     if (client == NULL) {
         return;
     }
+    const bool is_parents = client->process != getpid();
+    if (is_parents) {
+        rf_link_drop(&client->link);
+    }
     if (client->background != NULL) {
-        if (client->process != getpid()) {
+        if (is_parents) {
             /* The thread was anywhere when the process was copied: nothing but the numbers of
              * descriptors is sure to be whole. */
-            rf_link_drop(&client->link);
             return;
         }
         rf_background_stop(client->background);

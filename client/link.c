@@ -72,13 +72,16 @@ void rf_link_fini(struct rf_link *link)
     }
 }
 
-void rf_link_drop(const struct rf_link *link)
+void rf_link_drop(struct rf_link *link)
 {
     if (link->fd >= 0) {
         (void)close(link->fd); /* the parent has it still */
     }
     (void)close(link->epoll_fd); /* as above */
     (void)close(link->event_fd); /* as above */
+    link->fd = -1;
+    link->epoll_fd = -1;
+    link->event_fd = -1;
 }
 
 int rf_link_after_fork(struct rf_link *link, struct rf_error *err)
@@ -145,14 +148,22 @@ void rf_link_wake(const struct rf_link *link)
 
 /* ---- connecting ---- */
 
+/* Takes it out of the set first: a child process may have the socket still, and as long as it has,
+ * the set would tell of it. */
+static void close_socket(struct rf_link *link)
+{
+    if (link->fd >= 0) {
+        (void)epoll_ctl(link->epoll_fd, EPOLL_CTL_DEL, link->fd, NULL); /* it may not be in it */
+        (void)close(link->fd); /* nothing is unsent that anybody waits for */
+        link->fd = -1;
+    }
+}
+
 void rf_link_close(struct rf_link *link)
 {
     rf_lookup_free(link->lookup);
     link->lookup = NULL;
-    if (link->fd >= 0) {
-        (void)close(link->fd); /* out of the set too; nothing is unsent that anybody waits for */
-        link->fd = -1;
-    }
+    close_socket(link);
     link->state = RF_LINK_CLOSED;
     link->is_readable = false;
     link->is_waiting_to_send = false;
@@ -206,14 +217,6 @@ static int finish_connect(struct rf_link *link)
     }
     change_socket(link, EPOLLIN);
     return 1;
-}
-
-static void close_socket(struct rf_link *link)
-{
-    if (link->fd >= 0) {
-        (void)close(link->fd); /* never was connected */
-        link->fd = -1;
-    }
 }
 
 /* Tries address after address. */

@@ -50,8 +50,9 @@ RF_NODISCARD int rf_link_init(struct rf_link *link, uint64_t connect_timeout_ns,
                               struct rf_error *err);
 void rf_link_fini(struct rf_link *link);
 
-/* In a child of a process whose other thread had it: closes descriptors, touches nothing else. */
-void rf_link_drop(const struct rf_link *link);
+/* In a child of the process that had it, which may have been in the middle of anything: closes the
+ * child's descriptors. The epoll set is the parent's too, and is left as it is. */
+void rf_link_drop(struct rf_link *link);
 
 /* In a child of the process that had it: the connection and the epoll set are the parent's, the
  * child gets new ones under the same numbers. Errors: as rf_link_init. */

@@ -3,6 +3,7 @@
  * test_failover.c - calls of libregfast while registries come and go: those that wait, those that
  * are submitted, from several threads, and in child processes.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -492,6 +494,19 @@ static int use_in_child(void)
     return code < 0 ? 1 : 0;
 }
 
+static int close_in_child(void)
+{
+    regfast_watch_close(inherited);
+    regfast_close(client);
+    return 0;
+}
+
+static int close_unused_in_child(void)
+{
+    regfast_close(client);
+    return 0;
+}
+
 static void client_goes_on_in_parent_and_child(void **state)
 {
     (void)state;
@@ -500,6 +515,8 @@ static void client_goes_on_in_parent_and_child(void **state)
     assert_int_equal(regfast_watch(client, "web", &inherited, error, sizeof(error)), 0);
     assert_int_equal(regfast_watch_wait(inherited, 0, PATIENCE_MS, error, sizeof(error)), 0);
     assert_int_equal(in_child(use_in_child), 0);
+    assert_int_equal(in_child(close_in_child), 0);
+    assert_int_equal(in_child(close_unused_in_child), 0);
     match_is_right("k", 1);
     served_put(&registries[current()], "web", "web-9", "a:1", 1, RF_MEMBER_ALIVE);
     served_publish(&registries[current()]);
@@ -507,6 +524,56 @@ static void client_goes_on_in_parent_and_child(void **state)
     assert_int_equal(regfast_watch_status(inherited, &status), 0);
     assert_int_equal(status.updates, 2); /* on the same connection: nothing was told again */
     close_client();
+}
+
+/* A child that does nothing with the client, until the pipe's other end is closed. */
+static pid_t start_idle_child(const int ends[2], int listener, int accepted)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        char unused;
+        (void)close(ends[1]);
+        (void)close(listener);
+        (void)close(accepted);
+        _exit((int)read(ends[0], &unused, 1));
+    }
+    return child;
+}
+
+static void client_is_quiet_about_a_connection_that_only_a_child_has_still(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    struct regfast_owner owner;
+    struct regfast_completion done;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    (void)snprintf(all, sizeof(all), "127.0.0.1:%u", ntohs(address.sin_port));
+    assert_int_equal(regfast_open(all, NULL, &client, error, sizeof(error)), 0);
+    assert_int_equal(regfast_submit_match(client, "web", "k", 1, &owner, NULL, NULL, 0), 0);
+    assert_int_equal(regfast_process(client, error, sizeof(error)), 0);
+    int accepted = accept(listener, NULL, NULL);
+    assert_true(accepted >= 0);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = start_idle_child(ends, listener, accepted);
+    (void)close(listener);
+    (void)close(accepted);
+    struct pollfd entry = {.fd = regfast_fd(client), .events = POLLIN};
+    while (regfast_next(client, &done) == 0) {
+        (void)poll(&entry, 1, regfast_timeout_ms(client));
+        assert_true(regfast_process(client, error, sizeof(error)) >= 0);
+    }
+    assert_int_equal(done.code, REGFAST_EUNAVAILABLE);
+    assert_int_equal(regfast_timeout_ms(client), -1);
+    assert_int_equal(poll(&entry, 1, 0), 0);
+    regfast_close(client);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static int refuse_in_child(void)
@@ -553,6 +620,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(client_with_a_thread_is_called_from_several),
         cmocka_unit_test(client_with_a_thread_completes_what_was_submitted),
         cmocka_unit_test(client_goes_on_in_parent_and_child),
+        cmocka_unit_test(client_is_quiet_about_a_connection_that_only_a_child_has_still),
         cmocka_unit_test(client_with_a_thread_stays_with_its_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
