@@ -306,11 +306,12 @@ static int judge(struct rf_replica *replica, uint64_t now_ns, struct rf_error *e
     return code;
 }
 
-void rf_replica_heard(struct rf_replica *replica, uint64_t now_ns)
+bool rf_replica_heard(struct rf_replica *replica, uint64_t now_ns)
 {
+    bool is_published = false;
     if (replica->doubt_until_ns != 0 && now_ns >= replica->doubt_until_ns && !replica->is_void &&
         !replica->is_under_way && replica->instance != 0) {
-        (void)judge(replica, now_ns, NULL); /* without memory: at the next heartbeat */
+        is_published = judge(replica, now_ns, NULL) == 0; /* without memory: the next time */
     }
     if (replica->is_current && !replica->is_under_way) {
         (void)pthread_mutex_lock(&replica->mutex);
@@ -320,6 +321,7 @@ void rf_replica_heard(struct rf_replica *replica, uint64_t now_ns)
     if (!rf_hazard_reclaim(&replica->hazard)) {
         rf_loads_sweep(&replica->loads);
     }
+    return is_published;
 }
 
 static int refuse_digest(struct rf_replica *replica, uint64_t told, uint64_t made,

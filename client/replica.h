@@ -16,6 +16,7 @@
 #ifndef RF_CLIENT_REPLICA_H
 #define RF_CLIENT_REPLICA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "client/regfast.h"
@@ -58,8 +59,8 @@ RF_NODISCARD int rf_replica_page(struct rf_replica *replica, const struct rf_wir
                                  uint64_t now_ns, struct rf_error *err);
 
 /* The registry has replied to a PING on this connection: what it told is current. Also frees what
- * waited for readers. */
-void rf_replica_heard(struct rf_replica *replica, uint64_t now_ns);
+ * waited for readers. Returns whether an update was published that had been refused. */
+bool rf_replica_heard(struct rf_replica *replica, uint64_t now_ns);
 
 /* Why the last update was refused, and whose it was; "": it was not. Threads: the writer. Borrowed
  * until the next page. */

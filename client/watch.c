@@ -98,6 +98,15 @@ static void take_registries(struct regfast_client *client)
     regfast_member_list_free(list);
 }
 
+/* Something else is known of the group than before. */
+static void know(struct regfast_watch *watch)
+{
+    watch->client->is_changed = true;
+    if (watch == watch->client->watches.discovery) {
+        take_registries(watch->client);
+    }
+}
+
 static int told(struct regfast_watch *watch, const struct rf_session_event *event, uint64_t now_ns,
                 struct rf_error *err)
 {
@@ -110,7 +119,10 @@ static int told(struct regfast_watch *watch, const struct rf_session_event *even
     if (code == 0) {
         code = rf_replica_page(watch->replica, &page, now_ns, err);
     }
-    if (code == 0) {
+    if (code == 1) {
+        know(watch);
+    }
+    if (code >= 0) {
         return 0;
     }
     client->is_changed = true;
@@ -118,10 +130,7 @@ static int told(struct regfast_watch *watch, const struct rf_session_event *even
         /* It knows less than we do: nobody else may know more, but somebody may. */
         return rf_registries_doubt(&client->registries, client->registry, now_ns) ? code : 0;
     }
-    if (code == 1 && watch == client->watches.discovery) {
-        take_registries(client);
-    }
-    return code < 0 ? code : 0;
+    return code;
 }
 
 int rf_client_watches_event(struct regfast_client *client, const struct rf_session_event *event,
@@ -146,7 +155,9 @@ int rf_client_watches_event(struct regfast_client *client, const struct rf_sessi
         break;
     case RF_SESSION_HEARD:
         for (watch = client->watches.first; watch != NULL; watch = watch->next) {
-            rf_replica_heard(watch->replica, now_ns);
+            if (rf_replica_heard(watch->replica, now_ns)) {
+                know(watch);
+            }
         }
         break;
     }

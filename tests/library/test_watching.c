@@ -17,7 +17,9 @@
 
 #include <cmocka.h>
 
+#include "client/client.h"
 #include "client/regfast.h"
+#include "client/watch.h"
 #include "core/wire.h"
 #include "tests/support/served_io.h"
 
@@ -289,6 +291,35 @@ static void watch_is_not_emptied_by_a_registry_that_knows_less(void **state)
     regfast_reader_free(reader);
     regfast_close(client);
     served_stop(&second);
+}
+
+/* The end of the minute is the reply to a heartbeat: nothing is told then. */
+static void watch_says_that_a_doubted_registry_is_believed(void **state)
+{
+    (void)state;
+    const struct rf_session_event heard = {.type = RF_SESSION_HEARD};
+    const uint64_t minute_ns = 61 * UINT64_C(1000000000);
+    struct rf_error err;
+    served_begin(&first, NULL);
+    open_client(first.addr, false, false);
+    eventually(is_live);
+    served_stop(&first);
+    served_check(served_start(&first, first.addr, served_io, &err), &err);
+    served_put(&first, "web", "web-9", "a:1", 1, RF_MEMBER_ALIVE);
+    served_publish(&first);
+    uint64_t end_ms = served_now_ms() + PATIENCE_MS;
+    do {
+        assert_int_equal(regfast_watch_wait(watch, 1, 10, error, sizeof(error)), -ETIMEDOUT);
+        assert_true(served_now_ms() < end_ms);
+    } while (strstr(error, "is hardly known there") == NULL);
+    client->is_changed = false;
+    assert_int_equal(rf_client_watches_event(client, &heard, rf_client_now_ns() + minute_ns, &err),
+                     0);
+    assert_int_equal(status().updates, 2);
+    assert_true(client->is_changed);
+    answers_as(&first);
+    regfast_close(client);
+    served_stop(&first);
 }
 
 static void watch_of_a_group_that_is_not_there_knows_that_and_when_it_comes(void **state)
@@ -575,6 +606,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(watch_goes_on_with_another_registry_when_its_own_ends),
         cmocka_unit_test(watch_answers_while_every_registry_is_gone_and_goes_on_when_one_is_back),
         cmocka_unit_test(watch_is_not_emptied_by_a_registry_that_knows_less),
+        cmocka_unit_test(watch_says_that_a_doubted_registry_is_believed),
         cmocka_unit_test(watch_of_a_group_that_is_not_there_knows_that_and_when_it_comes),
         cmocka_unit_test(watches_are_256_at_a_time_and_any_number_in_turn),
         cmocka_unit_test(watch_discovers_registries_and_uses_them),
