@@ -11,6 +11,10 @@
 
 #include "client/client.h"
 
+/* How long a wait goes on for the client when its time is up: the library's thread has it for less,
+ * a call of another thread may have it for long. */
+static const uint64_t late_ns = 100 * UINT64_C(1000000);
+
 /*
  * Who holds the client is a flag and not a mutex, so that waiting for it can end in time, and the
  * mutex is held for some instructions only.
@@ -53,10 +57,10 @@ static void let_go(struct rf_background *background)
     pthread_cond_signal(&background->is_free);
 }
 
-int rf_background_enter(struct rf_background *background, uint64_t deadline_ns)
+/* With the mutex locked. */
+static int hold_until(struct rf_background *background, uint64_t deadline_ns)
 {
     int code = 0;
-    pthread_mutex_lock(&background->mutex);
     while (background->is_held && code == 0) {
         wait_until(background, &background->is_free, deadline_ns);
         code = background->is_held && rf_client_now_ns() >= deadline_ns ? -ETIMEDOUT : 0;
@@ -66,6 +70,13 @@ int rf_background_enter(struct rf_background *background, uint64_t deadline_ns)
     } else if (!background->is_held) {
         pthread_cond_signal(&background->is_free); /* it may have been for us */
     }
+    return code;
+}
+
+int rf_background_enter(struct rf_background *background, uint64_t deadline_ns)
+{
+    pthread_mutex_lock(&background->mutex);
+    int code = hold_until(background, deadline_ns);
     pthread_mutex_unlock(&background->mutex);
     return code;
 }
@@ -95,15 +106,16 @@ void rf_background_leave(struct rf_background *background)
     pthread_mutex_unlock(&background->mutex);
 }
 
-void rf_background_wait_changed(struct rf_background *background, uint64_t deadline_ns)
+int rf_background_wait_changed(struct rf_background *background, uint64_t deadline_ns)
 {
     wake_if_earlier(background);
     pthread_mutex_lock(&background->mutex);
     tell_changes(background);
     let_go(background);
     wait_until(background, &background->is_changed, deadline_ns);
-    hold(background);
+    int code = hold_until(background, deadline_ns + late_ns);
     pthread_mutex_unlock(&background->mutex);
+    return code;
 }
 
 static void *run(void *context)

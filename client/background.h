@@ -25,7 +25,8 @@ RF_NODISCARD int rf_background_enter(struct rf_background *background, uint64_t 
 void rf_background_leave(struct rf_background *background);
 
 /* Leaves, waits until something that is watched has changed or time is up, and enters again. May
- * return early. */
-void rf_background_wait_changed(struct rf_background *background, uint64_t deadline_ns);
+ * return early. Errors: -ETIMEDOUT another thread has the client, which is not the caller's then.
+ */
+RF_NODISCARD int rf_background_wait_changed(struct rf_background *background, uint64_t deadline_ns);
 
 #endif

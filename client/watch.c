@@ -308,16 +308,21 @@ static uint64_t count_updates(struct regfast_watch *watch)
     return status.updates;
 }
 
-/* Lets something happen to what is watched; the client is the caller's. */
-static void wait_for_change(struct regfast_client *client, uint64_t deadline_ns)
+/* Lets something happen to what is watched; the client is the caller's. Errors: -ETIMEDOUT it is
+ * not any more. */
+static int wait_for_change(struct regfast_client *client, uint64_t deadline_ns,
+                           struct rf_error *err)
 {
     if (client->background != NULL) {
-        rf_background_wait_changed(client->background, deadline_ns);
-    } else {
-        rf_client_turn(client);
-        rf_client_wait(client, deadline_ns);
-        rf_client_receive(client);
+        int code = rf_background_wait_changed(client->background, deadline_ns);
+        return code < 0
+                   ? rf_error_set(err, code, "no update in time; another thread has the client")
+                   : 0;
     }
+    rf_client_turn(client);
+    rf_client_wait(client, deadline_ns);
+    rf_client_receive(client);
+    return 0;
 }
 
 /* The client is the caller's. */
@@ -340,18 +345,18 @@ static int wait_for_update(struct regfast_watch *watch, uint64_t updates_seen, u
 {
     struct regfast_client *client = watch->client;
     int code = rf_client_enter(client, deadline_ns, err);
-    if (code < 0) {
-        return code;
-    }
     bool is_late = false;
-    while (count_updates(watch) == updates_seen && !is_late) {
-        wait_for_change(client, deadline_ns);
+    while (code == 0 && count_updates(watch) == updates_seen && !is_late) {
+        code = wait_for_change(client, deadline_ns, err);
         is_late = rf_client_now_ns() >= deadline_ns;
     }
-    if (count_updates(watch) == updates_seen) {
-        code = say_why_late(watch, err);
+    const bool is_changed = count_updates(watch) != updates_seen;
+    if (code == 0) {
+        code = is_changed ? 0 : say_why_late(watch, err);
+        rf_client_leave(client);
+    } else if (code == -ETIMEDOUT && is_changed) {
+        code = 0; /* for which nobody needs the client */
     }
-    rf_client_leave(client);
     return code;
 }
 

@@ -322,6 +322,34 @@ static void watch_says_that_a_doubted_registry_is_believed(void **state)
     served_stop(&first);
 }
 
+static void *wait_shortly(void *context)
+{
+    (void)regfast_watch_wait(watch, status().updates, 400, NULL, 0);
+    return context;
+}
+
+static void watch_is_waited_for_no_longer_while_another_thread_has_the_client(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct timespec end;
+    served_begin(&first, NULL);
+    open_client(first.addr, true, false);
+    eventually(is_live);
+    assert_int_equal(pthread_create(&thread, NULL, wait_shortly, NULL), 0);
+    served_sleep_ms(100); /* it waits */
+    assert_int_equal(rf_client_enter(client, UINT64_MAX, NULL), 0);
+    assert_int_equal(regfast_watch_wait(watch, 0, 0, error, sizeof(error)), 0); /* is known */
+    assert_int_equal(regfast_watch_wait(watch, 1, 1, error, sizeof(error)), -ETIMEDOUT);
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += 10;
+    int code = pthread_timedjoin_np(thread, NULL, &end);
+    rf_client_leave(client);
+    assert_int_equal(code, 0);
+    regfast_close(client);
+    served_stop(&first);
+}
+
 static void watch_of_a_group_that_is_not_there_knows_that_and_when_it_comes(void **state)
 {
     (void)state;
@@ -607,6 +635,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(watch_answers_while_every_registry_is_gone_and_goes_on_when_one_is_back),
         cmocka_unit_test(watch_is_not_emptied_by_a_registry_that_knows_less),
         cmocka_unit_test(watch_says_that_a_doubted_registry_is_believed),
+        cmocka_unit_test(watch_is_waited_for_no_longer_while_another_thread_has_the_client),
         cmocka_unit_test(watch_of_a_group_that_is_not_there_knows_that_and_when_it_comes),
         cmocka_unit_test(watches_are_256_at_a_time_and_any_number_in_turn),
         cmocka_unit_test(watch_discovers_registries_and_uses_them),
