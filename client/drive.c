@@ -399,7 +399,7 @@ static void take_events(struct regfast_client *client)
             return;
         }
         if (code < 0) {
-            lose(client, code, &err);
+            lose(client, event.type == RF_SESSION_REPLY ? code : -ECONNRESET, &err);
             return;
         }
         switch (event.type) {

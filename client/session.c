@@ -368,14 +368,13 @@ static int take_own(struct rf_session *session, uint64_t now_ns, struct rf_sessi
     session->is_asked = false;
     session->asked_ns = now_ns;
     event->token = NULL;
+    event->type = event->header.op == RF_WIRE_PING ? RF_SESSION_HEARD : RF_SESSION_PLACEMENT;
     if (event->header.status != RF_WIRE_OK) {
         return rf_session_read_error(&event->header, event->payload, err);
     }
-    if (event->header.op == RF_WIRE_PING) {
-        event->type = RF_SESSION_HEARD;
+    if (event->type == RF_SESSION_HEARD) {
         return 1;
     }
-    event->type = RF_SESSION_PLACEMENT;
     int code = read_placement(&event->header, event->payload, &event->placement, err);
     session->is_placement_known = code == 0;
     return code < 0 ? code : 1;
@@ -384,6 +383,7 @@ static int take_own(struct rf_session *session, uint64_t now_ns, struct rf_sessi
 int rf_session_next(struct rf_session *session, uint64_t now_ns, struct rf_session_event *ret_event,
                     struct rf_error *err)
 {
+    ret_event->type = RF_SESSION_REPLY;
     for (;;) {
         struct rf_session_event event = {.type = RF_SESSION_REPLY};
         int code = take_frame(session, &event.header, &event.payload, err);
@@ -414,6 +414,7 @@ int rf_session_next(struct rf_session *session, uint64_t now_ns, struct rf_sessi
         if (event.token == session) {
             code = take_own(session, now_ns, &event, err);
             if (code < 0) {
+                ret_event->type = event.type;
                 return code;
             }
         }

@@ -103,7 +103,8 @@ void rf_session_received(struct rf_session *session, size_t size);
 /*
  * The next thing that has come. Returns 1, or 0: there is nothing more.
  * Errors: RF_EMALFORMED, RF_ELIMIT what came is not as agreed; what the registry says of the whole
- *         connection, as RF_EVERSION; -ENOMEM.
+ *         connection, as RF_EVERSION; -ENOMEM. The event's type is RF_SESSION_REPLY, or that of
+ *         what the session itself has asked, if the answer to that is of no use.
  */
 RF_NODISCARD int rf_session_next(struct rf_session *session, uint64_t now_ns,
                                  struct rf_session_event *ret_event, struct rf_error *err);

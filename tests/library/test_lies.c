@@ -321,6 +321,36 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Answers calls, but not what it is, which is asked for a watch. */
+static int tell_owners_only(unsigned index, const struct rf_wire_header *request, uint8_t *out)
+{
+    (void)index;
+    switch (request->op) {
+    case RF_WIRE_MATCH:
+        return put_owner(request, out);
+    case RF_WIRE_INFO:
+        return put_error(request, RF_WIRE_INTERNAL, "no memory", out);
+    default:
+        return HANG;
+    }
+}
+
+static void lies_about_what_is_watched_are_nothing_against_calls(void **state)
+{
+    (void)state;
+    struct regfast_watch *watch;
+    start(tell_owners_only);
+    assert_int_equal(ask(), 0);
+    assert_int_equal(regfast_watch(client, "web", &watch, error, sizeof(error)), 0);
+    if (ask() < 0) {
+        fail_msg("%s", error);
+    }
+    assert_int_equal(atomic_load(&liar.accepted_count), 2);
+    assert_int_equal(regfast_watch_wait(watch, 0, 1, error, sizeof(error)), -ETIMEDOUT);
+    assert_non_null(strstr(error, "no memory"));
+    stop();
+}
+
 static void lies_of_silence_end_at_the_time_out(void **state)
 {
     (void)state;
@@ -500,6 +530,7 @@ int main(void)
         cmocka_unit_test(lies_that_are_no_reply_are_malformed_and_not_asked_again),
         cmocka_unit_test(lies_of_lost_connections_are_asked_again_once),
         cmocka_unit_test(lies_of_servers_are_told_from_the_client),
+        cmocka_unit_test(lies_about_what_is_watched_are_nothing_against_calls),
         cmocka_unit_test(lies_of_silence_end_at_the_time_out),
         cmocka_unit_test(lies_of_silence_leave_time_for_another_registry),
         cmocka_unit_test(lies_of_a_machine_that_is_gone_leave_time_for_another_registry),
