@@ -98,6 +98,8 @@ int rf_link_after_fork(struct rf_link *link, struct rf_error *err)
     }
     link->lookup = NULL; /* its thread is the parent's, and would never let it go */
     link->state = RF_LINK_CLOSED;
+    link->is_readable = false;
+    link->is_waiting_to_send = false;
     if (dup3(event_fd, link->event_fd, O_CLOEXEC) < 0 ||
         dup3(epoll_fd, link->epoll_fd, O_CLOEXEC) < 0) {
         code = -errno;
