@@ -355,6 +355,16 @@ static int run(struct registry *registry)
     return code;
 }
 
+/* What was asked for is printed, or not. */
+static int end_printing(void)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return EXIT_SUCCESS;
+    }
+    fprintf(stderr, "registry: cannot write to standard output: %s\n", strerror(errno));
+    return EXIT_START;
+}
+
 int main(int argc, char **argv)
 {
     static struct registry registry;
@@ -365,15 +375,15 @@ int main(int argc, char **argv)
     }
     if (registry.config.help) {
         rf_registry_config_print_help(stdout);
-        return EXIT_SUCCESS;
+        return end_printing();
     }
     if (registry.config.version) {
         puts("registry " RF_VERSION);
-        return EXIT_SUCCESS;
+        return end_printing();
     }
     if (registry.config.counters) {
         rf_registry_print_counters(stdout);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_START;
+        return end_printing();
     }
     int code = run(&registry);
     fini(&registry);
