@@ -520,8 +520,12 @@ void rf_connection_sent(struct rf_worker *worker, struct rf_connection *connecti
     buffer->begin += (uint32_t)result;
     rf_counter_add(&worker->counters.bytes_sent, (uint64_t)result);
     send_more(worker, connection, true);
-    if (connection->sending == NULL && connection->is_blocked) {
+    const bool was_blocked = connection->is_blocked;
+    if (connection->sending == NULL) {
         connection->is_blocked = false;
+        rf_watches_insist(worker, connection);
+    }
+    if (was_blocked && !connection->is_blocked) {
         /* Held input has a request whose reply did not fit, unless that was given up since. */
         if (connection->phase == RF_CONNECTION_SERVING && connection->input != NULL) {
             answer(worker, connection, NULL, 0);

@@ -378,6 +378,7 @@ static void tell(struct rf_worker *worker, struct rf_watch *watch, const struct 
         size_t size = write_page(worker, watch, catalog, out->data + out->end, rf_buffer_room(out));
         if (size > 0) {
             rf_connection_wrote(worker, connection, size);
+            connection->is_watch_late = false;
             if (!watch->cursor.is_absent && watch->group->version == 0) {
                 /* It knows a group that the last look has not seen, whose end, before the next
                  * one, would look as if nothing had happened. */
@@ -390,6 +391,38 @@ static void tell(struct rf_worker *worker, struct rf_watch *watch, const struct 
         RF_ASSERT(need < RF_WIRE_PAGE_SIZE_MAX);
         need = RF_WIRE_PAGE_SIZE_MAX;
     }
+}
+
+/* The first watch of a connection that is due becomes the last one. NULL: none is. */
+static struct rf_watch *take_due(struct rf_connection *connection)
+{
+    struct rf_watch **at = &connection->watches;
+    while (*at != NULL && !(*at)->is_due) {
+        at = &(*at)->connection_next;
+    }
+    struct rf_watch *watch = *at;
+    if (watch != NULL) {
+        *at = watch->connection_next;
+        while (*at != NULL) {
+            at = &(*at)->connection_next;
+        }
+        *at = watch;
+        watch->connection_next = NULL;
+    }
+    return watch;
+}
+
+void rf_watches_insist(struct rf_worker *worker, struct rf_connection *connection)
+{
+    struct rf_watch *watch = take_due(connection);
+    if (watch == NULL || !connection->is_watch_late) {
+        connection->is_watch_late = watch != NULL;
+        return;
+    }
+    connection->is_watch_late = false;
+    undo_due(&worker->watches, watch);
+    tell(worker, watch, rf_catalog_of(rf_reader_enter(&worker->reader)));
+    rf_reader_leave(&worker->reader);
 }
 
 void rf_watches_tell(struct rf_worker *worker)

@@ -63,6 +63,13 @@ void rf_watches_end(struct rf_worker *worker, struct rf_connection *connection);
 /* Everything that this connection was told is sent: what it does not know yet may follow. */
 void rf_watches_resume(struct rf_worker *worker, struct rf_connection *connection);
 
+/*
+ * A send is over, and nothing else is being sent. If a watch of this connection was due already
+ * when the one before was over, and replies have taken all the room since, it is told a page now,
+ * before them: who asks without a pause is told, too.
+ */
+void rf_watches_insist(struct rf_worker *worker, struct rf_connection *connection);
+
 /* Somebody has published. */
 void rf_watches_look(struct rf_worker *worker);
 

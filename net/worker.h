@@ -67,6 +67,7 @@ struct rf_connection {
     bool is_peer_done;       /* the peer has closed its half */
     bool is_dirty;           /* in the list of those to flush */
     bool is_gone;            /* RF_EVENT_CLOSED came while it was dirty */
+    bool is_watch_late;      /* a watch was due when the last send was over, and is not told yet */
     uint32_t need;           /* bytes of `input` without which there is nothing to do */
     uint32_t received;       /* bytes so far, modulo 2^32 */
     uint32_t drain_left;     /* while stopping: bytes that had been received and must be answered */

@@ -301,6 +301,44 @@ static void watches_and_requests_share_a_connection(void **state)
     close(fd);
 }
 
+/* So many requests are under way all the time that their replies take every room there is. */
+static void watcher_that_asks_without_a_pause_is_told(void **state)
+{
+    (void)state;
+    enum { AHEAD = 200, CHANGES = 3, REPLIES_MAX = 20000 };
+    const struct rf_wire_bytes none = {"", 0};
+    uint8_t ask[64];
+    size_t ask_size =
+        rf_wire_members_request_encode(ask, sizeof(ask), 7, (struct rf_wire_bytes){"big", 3}, none);
+    int fd = test_connect(&server);
+    for (int i = 0; i < AHEAD; i++) {
+        test_send(fd, ask, ask_size);
+    }
+    send_watch(fd, "web", 1, 0, 0);
+    send_watch(fd, "big", 2, 0, 0);
+    unsigned changes = 0;
+    unsigned replies = 0;
+    bool has_big = false;
+    while (changes < CHANGES || !has_big) {
+        struct rf_wire_header header;
+        struct rf_wire_watch_reply reply;
+        assert_true(test_receive_reply(fd, &header, payload, sizeof(payload)));
+        if (header.op == RF_WIRE_MEMBERS) {
+            assert_true(++replies < REPLIES_MAX);
+            test_send(fd, ask, ask_size);
+            continue;
+        }
+        assert_int_equal(header.op, RF_WIRE_WATCH);
+        assert_int_equal(rf_wire_watch_reply_decode(payload, header.payload_size, &reply, NULL), 0);
+        has_big = has_big || (header.request_id == 2 && !reply.more);
+        if (header.request_id == 1 && changes < CHANGES) {
+            assert_true(reply.head.digest == group_now("web")->digest);
+            (void)change("web-9", 1 + changes++);
+        }
+    }
+    close(fd);
+}
+
 /* Every member of the large group gets other replicas: 160 KB to be told. */
 static void change_big(uint32_t replicas)
 {
@@ -488,6 +526,7 @@ int main(int argc, char **argv)
         WATCH_TEST(large_group_comes_in_pages),
         WATCH_TEST(changes_that_come_close_together_are_told_together),
         WATCH_TEST(watches_and_requests_share_a_connection),
+        WATCH_TEST(watcher_that_asks_without_a_pause_is_told),
         WATCH_TEST(slow_reader_is_told_the_latest_and_costs_little),
         WATCH_TEST(many_watchers_are_all_told_from_one_page),
         WATCH_TEST(connection_has_so_many_watches_and_no_more),
