@@ -52,8 +52,8 @@ RF_NODISCARD int rf_registries_init(struct rf_registries *registries, const char
 
 /*
  * Registries that were discovered: between begin and end, add each. What was discovered before and
- * is not any more goes, but for `current` (may be NULL). Bad ones, and more than there is room for,
- * are left out.
+ * is not any more goes, but for `current` (may be NULL). Bad ones, and more than there is room for
+ * beside those before, are left out.
  * Returns where `current` is now.
  */
 void rf_registries_told_begin(struct rf_registries *registries);

@@ -81,13 +81,8 @@ static bool answers(enum regfast_member_state state)
            state == REGFAST_MEMBER_PROTECTED;
 }
 
-/* The registries' group has changed. */
-static void take_registries(struct regfast_client *client)
+static void tell_registries(struct regfast_client *client, const struct regfast_member_list *list)
 {
-    struct regfast_member_list *list;
-    if (rf_replica_members(client->watches.discovery->replica, &list, NULL) < 0) {
-        return; /* no memory: with the next change */
-    }
     rf_registries_told_begin(&client->registries);
     for (size_t i = 0; i < list->count; i++) {
         if (answers(list->members[i].state)) {
@@ -95,6 +90,17 @@ static void take_registries(struct regfast_client *client)
         }
     }
     client->registry = rf_registries_told_end(&client->registries, client->registry);
+}
+
+/* The registries' group has changed. */
+static void take_registries(struct regfast_client *client)
+{
+    struct regfast_member_list *list;
+    if (rf_replica_members(client->watches.discovery->replica, &list, NULL) < 0) {
+        return; /* no memory: with the next change */
+    }
+    tell_registries(client, list);
+    tell_registries(client, list); /* those for whom there was no room until others had gone */
     regfast_member_list_free(list);
 }
 

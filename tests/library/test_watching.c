@@ -431,6 +431,48 @@ static void watch_discovers_registries_and_uses_them(void **state)
     served_stop(&second);
 }
 
+enum { OTHERS_COUNT = RF_REGISTRIES_MAX - 1 }; /* beside the one that is given */
+
+static void put_others(char first_letter, uint16_t port, enum rf_member_state member_state)
+{
+    for (int i = 0; i < OTHERS_COUNT; i++) {
+        char id[16];
+        char addr[32];
+        (void)snprintf(id, sizeof(id), "%c-%d", first_letter, i);
+        (void)snprintf(addr, sizeof(addr), "127.0.0.1:%d", port + i);
+        served_put(&first, "registry-group", id, addr, 1, member_state);
+    }
+}
+
+static void watch_discovers_registries_that_replace_as_many(void **state)
+{
+    (void)state;
+    served_begin(&first, NULL);
+    put_others('a', 1, RF_MEMBER_ALIVE);
+    served_publish(&first);
+    open_client(first.addr, false, true);
+    eventually(is_live);
+    uint64_t end_ms = served_now_ms() + PATIENCE_MS;
+    while (client->registries.count < 1 + OTHERS_COUNT && served_now_ms() < end_ms) {
+        (void)regfast_watch_wait(watch, 1, 10, error, sizeof(error));
+    }
+    assert_int_equal(client->registries.count, 1 + OTHERS_COUNT);
+    put_others('a', 1, RF_MEMBER_LEFT);
+    put_others('b', 101, RF_MEMBER_ALIVE);
+    served_publish(&first);
+    const struct rf_registry *second_one = &client->registries.entries[1];
+    while (second_one->host_port.port < 101 && client->registries.count > 1 &&
+           served_now_ms() < end_ms) {
+        (void)regfast_watch_wait(watch, 1, 10, error, sizeof(error));
+    }
+    assert_int_equal(client->registries.count, 1 + OTHERS_COUNT);
+    for (size_t i = 1; i < client->registries.count; i++) {
+        assert_true(client->registries.entries[i].host_port.port > 100);
+    }
+    regfast_close(client);
+    served_stop(&first);
+}
+
 /* ---- registries that only pretend ---- */
 
 /* What a pretender does with a connection. */
@@ -639,6 +681,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(watch_of_a_group_that_is_not_there_knows_that_and_when_it_comes),
         cmocka_unit_test(watches_are_256_at_a_time_and_any_number_in_turn),
         cmocka_unit_test(watch_discovers_registries_and_uses_them),
+        cmocka_unit_test(watch_discovers_registries_that_replace_as_many),
         cmocka_unit_test(watch_leaves_a_registry_that_accepts_and_says_nothing),
         cmocka_unit_test(watch_leaves_a_registry_that_trickles),
         cmocka_unit_test(watch_leaves_a_registry_that_falls_silent),
