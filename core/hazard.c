@@ -179,7 +179,8 @@ struct rf_hazard_line *rf_hazard_line_take(struct rf_hazard *hazard)
 
 void rf_hazard_line_give(struct rf_hazard_line *line)
 {
-    RF_ASSERT(atomic_load_explicit(&line->held, memory_order_relaxed) == 0);
+    /* In a child of fork it may name what a thread of the parent was about. */
+    atomic_store_explicit(&line->held, 0, memory_order_release);
     atomic_store_explicit(&line->is_taken, false, memory_order_release);
 }
 

@@ -93,7 +93,7 @@ void rf_hazard_fini(struct rf_hazard *hazard);
 /* A line for a reader, or NULL: no memory. Threads: any, at any time. */
 struct rf_hazard_line *rf_hazard_line_take(struct rf_hazard *hazard);
 
-/* Not in a section. */
+/* Not in a section, but for one that a thread of the parent process was in at the fork. */
 void rf_hazard_line_give(struct rf_hazard_line *line);
 
 /* The loop of rf_hazard_enter with fences. */

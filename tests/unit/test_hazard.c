@@ -263,6 +263,33 @@ static void values_seen_without_a_fence_are_kept_when_membarrier_goes_away(void 
     in_child(forbidden_later);
 }
 
+/* At the fork a thread was in a section, which the child does not have: nobody leaves it there. */
+static struct rf_hazard inherited;
+static struct rf_hazard_line *inherited_line;
+
+static void give_inherited(void)
+{
+    rf_hazard_line_give(inherited_line);
+    expect(rf_hazard_line_take(&inherited) == inherited_line);
+    rf_hazard_publish(&inherited, make_value(1));
+    expect(is_freed[0]);
+    rf_hazard_line_give(inherited_line);
+    rf_hazard_fini(&inherited);
+}
+
+static void line_is_given_in_a_child_though_a_thread_of_its_parent_was_in_a_section(void **state)
+{
+    (void)state;
+    rf_hazard_init(&inherited, make_value(0));
+    inherited_line = rf_hazard_line_take(&inherited);
+    assert_non_null(inherited_line);
+    (void)rf_hazard_enter(&inherited, inherited_line);
+    in_child(give_inherited);
+    rf_hazard_leave(inherited_line);
+    rf_hazard_line_give(inherited_line);
+    rf_hazard_fini(&inherited);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +297,8 @@ int main(void)
         cmocka_unit_test_setup(value_waits_for_readers_that_fence, start),
         cmocka_unit_test_setup(value_that_no_living_reader_has_is_freed_in_the_end, start),
         cmocka_unit_test_setup(value_that_is_unusual_is_not_for_those_in_a_hurry, start),
+        cmocka_unit_test_setup(
+            line_is_given_in_a_child_though_a_thread_of_its_parent_was_in_a_section, start),
         cmocka_unit_test_setup(readers_fence_where_membarrier_is_forbidden, start),
         cmocka_unit_test_setup(values_seen_without_a_fence_are_kept_when_membarrier_goes_away,
                                start),
