@@ -50,7 +50,7 @@ static void alive_from_another_address_is_a_conflict_unless_the_node_left(void *
     /* it is looked at as well: test_swim_claim.c */
     assert_string_equal(receive(&moved), "conflict:a tcp-ping>a tcp-ping>z ping>a");
     assert_string_equal(hear_dead("a", 1, "b"), "leave:a");
-    now_ns++; /* one conflict for each input is told */
+    now_ns++;                                           /* one conflict for each input is told */
     assert_string_equal(receive(&moved), "conflict:a"); /* dead, and not for long */
     assert_int_equal(node("a")->incarnation, 1);
     hear_alive("a", 2);
