@@ -112,7 +112,8 @@ struct regfast_options {
  *
  * Ownership: *ret_client ends by regfast_close.
  * Errors:    -EINVAL a registry that is no HOST:PORT, or options of a size never known; -ENOMEM;
- *            -EMFILE a client has two descriptors beside its connection.
+ *            -EMFILE a client has two descriptors beside its connection; -EAGAIN no thread is to be
+ *            had for `background`.
  */
 REGFAST_API int regfast_open(const char *registries, const struct regfast_options *options,
                              struct regfast_client **ret_client, char *errbuf, size_t errbuf_size);
