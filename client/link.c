@@ -150,12 +150,13 @@ void rf_link_wake(const struct rf_link *link)
 
 /* ---- connecting ---- */
 
-/* Takes it out of the set first: a child process may have the socket still, and as long as it has,
- * the set would tell of it. */
+/* A child process may have the socket still: as long as it has, the set would tell of it, and the
+ * registry would serve it. */
 static void close_socket(struct rf_link *link)
 {
     if (link->fd >= 0) {
         (void)epoll_ctl(link->epoll_fd, EPOLL_CTL_DEL, link->fd, NULL); /* it may not be in it */
+        (void)shutdown(link->fd, SHUT_RDWR);                            /* or not connected */
         (void)close(link->fd); /* nothing is unsent that anybody waits for */
         link->fd = -1;
     }

@@ -540,23 +540,33 @@ static pid_t start_idle_child(const int ends[2], int listener, int accepted)
     return child;
 }
 
-static void client_is_quiet_about_a_connection_that_only_a_child_has_still(void **state)
+/* Opens the client on a registry of the test's own, with one request sent. Returns its end of the
+ * connection; *ret_listener listens still. */
+static int open_client_of_test(struct regfast_owner *owner, int *ret_listener)
 {
-    (void)state;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
-    struct regfast_owner owner;
-    struct regfast_completion done;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(listener, 8), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
     (void)snprintf(all, sizeof(all), "127.0.0.1:%u", ntohs(address.sin_port));
     assert_int_equal(regfast_open(all, NULL, &client, error, sizeof(error)), 0);
-    assert_int_equal(regfast_submit_match(client, "web", "k", 1, &owner, NULL, NULL, 0), 0);
+    assert_int_equal(regfast_submit_match(client, "web", "k", 1, owner, NULL, NULL, 0), 0);
     assert_int_equal(regfast_process(client, error, sizeof(error)), 0);
     int accepted = accept(listener, NULL, NULL);
     assert_true(accepted >= 0);
+    *ret_listener = listener;
+    return accepted;
+}
+
+static void client_is_quiet_about_a_connection_that_only_a_child_has_still(void **state)
+{
+    (void)state;
+    struct regfast_owner owner;
+    struct regfast_completion done;
+    int listener;
+    int accepted = open_client_of_test(&owner, &listener);
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     pid_t child = start_idle_child(ends, listener, accepted);
@@ -571,6 +581,31 @@ static void client_is_quiet_about_a_connection_that_only_a_child_has_still(void 
     assert_int_equal(regfast_timeout_ms(client), -1);
     assert_int_equal(poll(&entry, 1, 0), 0);
     regfast_close(client);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void registry_hears_of_the_end_of_a_connection_that_a_child_has_still(void **state)
+{
+    (void)state;
+    struct regfast_owner owner;
+    int listener;
+    int accepted = open_client_of_test(&owner, &listener);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = start_idle_child(ends, listener, accepted);
+    regfast_close(client);
+    char bytes[64];
+    ssize_t size = 1;
+    while (size > 0) { /* what was asked, and then the end */
+        struct pollfd entry = {.fd = accepted, .events = POLLIN};
+        assert_int_equal(poll(&entry, 1, PATIENCE_MS), 1);
+        size = read(accepted, bytes, sizeof(bytes));
+    }
+    assert_int_equal(size, 0);
+    (void)close(listener);
+    (void)close(accepted);
     (void)close(ends[0]);
     (void)close(ends[1]);
     assert_int_equal(waitpid(child, NULL, 0), child);
@@ -621,6 +656,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(client_with_a_thread_completes_what_was_submitted),
         cmocka_unit_test(client_goes_on_in_parent_and_child),
         cmocka_unit_test(client_is_quiet_about_a_connection_that_only_a_child_has_still),
+        cmocka_unit_test(registry_hears_of_the_end_of_a_connection_that_a_child_has_still),
         cmocka_unit_test(client_with_a_thread_stays_with_its_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
