@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/member.h"
 #include "core/wire.h"
 
 enum { ANSWER_SIZE_MAX = RF_WIRE_MATCH_REPLY_SIZE_MAX + 32 /* "VA 511\r\n", "$511\r\n", "\r\n" */ };
@@ -181,12 +182,6 @@ static int fetch_placement(struct regfast_client *client, enum rf_placement *ret
     return code;
 }
 
-static bool has_keys(enum regfast_member_state state)
-{
-    return state == REGFAST_MEMBER_ALIVE || state == REGFAST_MEMBER_LEAVING ||
-           state == REGFAST_MEMBER_PROTECTED;
-}
-
 static int build_from_list(const struct rf_bench_workload *workload, enum rf_placement placement,
                            const struct regfast_member_list *list,
                            struct rf_bench_truth **ret_truth, struct rf_error *err)
@@ -198,7 +193,7 @@ static int build_from_list(const struct rf_bench_workload *workload, enum rf_pla
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct regfast_member *member = &list->members[i];
-        if (has_keys(member->state)) {
+        if (rf_member_is_in_ring((enum rf_member_state)member->state)) {
             members[count++] = (struct rf_bench_member){member->id, member->addr, member->replicas};
         }
     }

@@ -161,6 +161,7 @@ struct rf_hazard_line *rf_hazard_line_take(struct rf_hazard *hazard)
     for (; line != NULL; line = line->next) {
         if (!atomic_load_explicit(&line->is_taken, memory_order_relaxed) &&
             !atomic_exchange_explicit(&line->is_taken, true, memory_order_acquire)) {
+            line->process = getpid();
             return line;
         }
     }
@@ -170,6 +171,7 @@ struct rf_hazard_line *rf_hazard_line_take(struct rf_hazard *hazard)
     }
     atomic_init(&line->held, 0);
     atomic_init(&line->is_taken, true);
+    line->process = getpid();
     line->next = atomic_load_explicit(&hazard->lines, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&hazard->lines, &line->next, line,
                                                   memory_order_seq_cst, memory_order_relaxed)) {
@@ -179,8 +181,10 @@ struct rf_hazard_line *rf_hazard_line_take(struct rf_hazard *hazard)
 
 void rf_hazard_line_give(struct rf_hazard_line *line)
 {
-    /* In a child of fork it may name what a thread of the parent was about. */
-    atomic_store_explicit(&line->held, 0, memory_order_release);
+    if (line->process != getpid()) { /* it may name what a thread of the parent was about */
+        atomic_store_explicit(&line->held, 0, memory_order_release);
+    }
+    RF_ASSERT(atomic_load_explicit(&line->held, memory_order_relaxed) == 0);
     atomic_store_explicit(&line->is_taken, false, memory_order_release);
 }
 

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/assert.h"
 #include "core/error.h"
@@ -48,6 +49,7 @@ struct rf_hazard_line {
     alignas(64) _Atomic(uintptr_t) held; /* 0: not in a section */
     struct rf_hazard_line *next;
     atomic_bool is_taken;
+    pid_t process; /* that has taken it */
 };
 
 static_assert(alignof(struct rf_hazard_value) > RF_HAZARD_TAGS, "tags are where addresses are 0");

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "client/regfast.h"
+#include "tests/support/listener.h"
 #include "tests/support/served_io.h"
 
 enum {
@@ -540,17 +541,20 @@ static pid_t start_idle_child(const int ends[2], int listener, int accepted)
     return child;
 }
 
+static void end_idle_child(pid_t child, const int ends[2])
+{
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 /* Opens the client on a registry of the test's own, with one request sent. Returns its end of the
  * connection; *ret_listener listens still. */
 static int open_client_of_test(struct regfast_owner *owner, int *ret_listener)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(listener, 8), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
-    (void)snprintf(all, sizeof(all), "127.0.0.1:%u", ntohs(address.sin_port));
+    uint16_t port;
+    int listener = listen_on_loopback(&port);
+    (void)snprintf(all, sizeof(all), "127.0.0.1:%u", port);
     assert_int_equal(regfast_open(all, NULL, &client, error, sizeof(error)), 0);
     assert_int_equal(regfast_submit_match(client, "web", "k", 1, owner, NULL, NULL, 0), 0);
     assert_int_equal(regfast_process(client, error, sizeof(error)), 0);
@@ -581,9 +585,7 @@ static void client_is_quiet_about_a_connection_that_only_a_child_has_still(void 
     assert_int_equal(regfast_timeout_ms(client), -1);
     assert_int_equal(poll(&entry, 1, 0), 0);
     regfast_close(client);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-    assert_int_equal(waitpid(child, NULL, 0), child);
+    end_idle_child(child, ends);
 }
 
 static void registry_hears_of_the_end_of_a_connection_that_a_child_has_still(void **state)
@@ -606,9 +608,7 @@ static void registry_hears_of_the_end_of_a_connection_that_a_child_has_still(voi
     assert_int_equal(size, 0);
     (void)close(listener);
     (void)close(accepted);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-    assert_int_equal(waitpid(child, NULL, 0), child);
+    end_idle_child(child, ends);
 }
 
 static int refuse_in_child(void)

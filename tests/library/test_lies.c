@@ -22,6 +22,7 @@
 
 #include "client/regfast.h"
 #include "core/wire.h"
+#include "tests/support/listener.h"
 #include "tests/support/served.h"
 
 enum {
@@ -113,18 +114,13 @@ static void open_client(const char *registries)
 
 static void start(lie *tell)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
+    uint16_t port;
     liar.tell = tell;
     liar.requests_count = 0;
     atomic_store(&liar.is_done, false);
     atomic_store(&liar.accepted_count, 0);
-    liar.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(liar.listener >= 0);
-    assert_int_equal(bind(liar.listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(liar.listener, 8), 0);
-    assert_int_equal(getsockname(liar.listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(liar.addr, sizeof(liar.addr), "127.0.0.1:%u", ntohs(address.sin_port));
+    liar.listener = listen_on_loopback(&port);
+    snprintf(liar.addr, sizeof(liar.addr), "127.0.0.1:%u", port);
     assert_int_equal(pthread_create(&liar.thread, NULL, serve, NULL), 0);
     open_client(liar.addr);
 }

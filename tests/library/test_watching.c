@@ -21,6 +21,7 @@
 #include "client/regfast.h"
 #include "client/watch.h"
 #include "core/wire.h"
+#include "tests/support/listener.h"
 #include "tests/support/served_io.h"
 
 enum {
@@ -555,17 +556,12 @@ static void *run_pretender(void *context)
 
 static void pretender_start(struct pretender *pretender, enum manner manner)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
+    uint16_t port;
     pretender->manner = manner;
     atomic_store(&pretender->is_done, false);
     atomic_store(&pretender->accepted_count, 0);
-    pretender->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(pretender->listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(pretender->listener, 8), 0);
-    assert_int_equal(getsockname(pretender->listener, (struct sockaddr *)&address, &size), 0);
-    (void)snprintf(pretender->addr, sizeof(pretender->addr), "127.0.0.1:%u",
-                   ntohs(address.sin_port));
+    pretender->listener = listen_on_loopback(&port);
+    (void)snprintf(pretender->addr, sizeof(pretender->addr), "127.0.0.1:%u", port);
     assert_int_equal(pthread_create(&pretender->thread, NULL, run_pretender, pretender), 0);
 }
 

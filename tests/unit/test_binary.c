@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * test_binary.c - what the server's protocol machine answers to each request, good or bad, however
+ * its bytes arrive.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -13,20 +13,10 @@
 
 #include <cmocka.h>
 
+#include "tests/support/listener.h"
+
 static struct rf_link link_;
 static struct rf_error err;
-
-static int listen_on_loopback(struct rf_host_port *ret_host_port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(listener, 8), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
-    *ret_host_port = (struct rf_host_port){.host = "127.0.0.1", .port = ntohs(address.sin_port)};
-    return listener;
-}
 
 /* As an event loop does: it polls the set, and only then the link is asked. */
 static void connect_link(const struct rf_host_port *host_port)
@@ -44,7 +34,7 @@ static void link_of_a_child_sends_though_that_of_its_parent_was_full(void **stat
 {
     (void)state;
     static const uint8_t data[64 * 1024];
-    struct rf_host_port host_port;
+    struct rf_host_port host_port = {.host = "127.0.0.1"};
     int fds[2];
     assert_int_equal(rf_link_init(&link_, UINT64_C(60000000000), &err), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
@@ -53,7 +43,7 @@ static void link_of_a_child_sends_though_that_of_its_parent_was_full(void **stat
     }
     assert_true(link_.is_waiting_to_send);
     assert_int_equal(rf_link_after_fork(&link_, &err), 0);
-    int listener = listen_on_loopback(&host_port);
+    int listener = listen_on_loopback(&host_port.port);
     connect_link(&host_port);
     assert_int_equal(rf_link_send(&link_, data, 1), 1);
     rf_link_fini(&link_);

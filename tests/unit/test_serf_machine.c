@@ -708,6 +708,16 @@ static void leave_towards(struct rf_serf *other)
     }
 }
 
+/* We have left, to `other`, which is freed. */
+static void ends_as_left(struct rf_serf *other)
+{
+    leave_towards(other);
+    const struct rf_member_entry *member = rf_serf_member(other, rf_slice_text("me"));
+    assert_non_null(member);
+    assert_string_equal(rf_serf_status_name(member->status), "left");
+    rf_serf_free(other);
+}
+
 /* The state of a peer that has nodes of its own to say nothing of. */
 static void hear_state(struct rf_slice user_state)
 {
@@ -776,11 +786,7 @@ static void a_join_that_ends_while_leaving_ends_in_a_leave(void **state)
     assert_int_equal(rf_serf_join(serf, now_ns, &peer, 1, &join_id, NULL), 0);
     assert_int_equal(rf_serf_leave(serf, now_ns, NULL), 0);
     push_pull_with(other);
-    leave_towards(other);
-    const struct rf_member_entry *member = rf_serf_member(other, rf_slice_text("me"));
-    assert_non_null(member);
-    assert_string_equal(rf_serf_status_name(member->status), "left");
-    rf_serf_free(other);
+    ends_as_left(other);
 }
 
 static void a_further_join_that_ends_while_leaving_takes_no_leave_back(void **state)
@@ -794,11 +800,7 @@ static void a_further_join_that_ends_while_leaving_takes_no_leave_back(void **st
     assert_int_equal(rf_serf_join(serf, now_ns, &peer, 1, &join_id, NULL), 0);
     assert_int_equal(rf_serf_leave(serf, now_ns, NULL), 0);
     push_pull_with(other);
-    leave_towards(other);
-    const struct rf_member_entry *member = rf_serf_member(other, rf_slice_text("me"));
-    assert_non_null(member);
-    assert_string_equal(rf_serf_status_name(member->status), "left");
-    rf_serf_free(other);
+    ends_as_left(other);
 }
 
 static void leaving_refuses_what_no_longer_makes_sense(void **state)

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * test_wire.c - the frames of the binary protocol: encoded, decoded, cut, broken, to the byte.
+ */
 #include "core/wire.h"
 
 #include <errno.h>
