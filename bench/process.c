@@ -61,10 +61,13 @@ int rf_bench_process_start(struct rf_bench_process *process, char *const argv[],
                      cpu >= CPU_SETSIZE || !CPU_ISSET((unsigned)cpu, &usable))) {
         return rf_error_set(err, -EINVAL, "CPU %d: not one that this process may use", cpu);
     }
+    /* Appended to, since its threads write at once: the offset of a memfd, unlike that of a file
+     * that was opened, is not locked for a write, and one line would overwrite another. */
     int log_fd = memfd_create("output", MFD_CLOEXEC);
     if (log_fd < 0) {
         return rf_error_set(err, -errno, "output of %s: %s", argv[0], rf_strerror(-errno));
     }
+    (void)fcntl(log_fd, F_SETFL, O_APPEND); /* it always may */
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0) {
