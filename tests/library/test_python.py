@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """test_python.py BUILD_DIR - the Python module against a registry with services that come and go."""
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -331,6 +332,68 @@ class Errors(unittest.TestCase):
             check=False,
         )
         self.assertIn("ImportError: cannot load libregfast", said.stderr)
+
+
+def in_child(body: Callable[[], None]) -> int:
+    """How a child process that runs it ends: 0 well, 1 with an exception, -14 if it takes long."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(WAIT_S)
+            body()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+class Fork(unittest.TestCase):
+    def test_while_a_thread_waits(self) -> None:
+        registry = Registry("r")
+        self.addCleanup(registry.stop, signal.SIGKILL)
+        for background in (True, False):
+            client = regfast.Client(registry.addr, call_timeout=20, background=background)
+            watch = client.watch("nobody")
+            updates = watch.wait(timeout=WAIT_S).updates
+            ended = threading.Event()
+
+            def wait() -> None:
+                with contextlib.suppress(ValueError):
+                    while not ended.is_set():
+                        with contextlib.suppress(regfast.UnavailableError):
+                            watch.wait(updates, timeout=0.4)
+
+            def close() -> None:
+                with contextlib.suppress(regfast.Error, ValueError):
+                    client.match("web", "alice")
+                watch.close()
+                client.close()
+
+            thread = threading.Thread(target=wait)
+            thread.start()
+            try:
+                eventually(lambda: client._gate._inside > 0)
+                for _ in range(20):
+                    self.assertEqual(in_child(close), 0)
+            finally:
+                ended.set()
+                thread.join()
+            self.assertGreater(client.ping(), 0)
+            client.close()
+
+    def test_goes_on_in_a_child(self) -> None:
+        registry = Registry("r")
+        self.addCleanup(registry.stop, signal.SIGKILL)
+        with regfast.Client(registry.addr, call_timeout=20) as client:
+
+            def use() -> None:
+                client.ping()
+                client.close()
+
+            client.ping()
+            self.assertEqual(in_child(use), 0)
+            self.assertGreater(client.ping(), 0)
 
 
 class Package(unittest.TestCase):

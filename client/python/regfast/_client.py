@@ -24,7 +24,9 @@ class Client:
     that the group `registry-group` names are used too. `background`: a thread of the library's
     keeps what is watched current, which else only calls do. `heartbeat`: while something is
     watched, ask so often whether the registry is still there. Any thread may use it; without
-    `background` calls wait for each other.
+    `background` calls wait for each other. A child process of os.fork goes on with a connection of
+    its own; a client with `background`, or that a thread was just using, is closed there and
+    nothing else.
 
     Close it, or use it in a `with` statement.
     """

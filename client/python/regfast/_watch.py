@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from . import _library
-from ._gate import Gate
+from ._gate import Gate, renew_in_children
 from ._library import bytes_of, call, error_of, key_of, lib, local, text_of
 from ._values import MemberList, Owner, c_keys_of, member_list_of, owner_of
 
@@ -61,6 +61,7 @@ class Watch:
         self._handle = ctypes.c_void_p()
         self._reader = ctypes.c_void_p()
         self.group = group
+        renew_in_children(self)
         with client._open() as handle:
             call("regfast_watch", handle, bytes_of(group, "group"), ctypes.byref(self._handle))
             code = lib.regfast_reader_new(self._handle, ctypes.byref(self._reader))
@@ -68,6 +69,9 @@ class Watch:
                 lib.regfast_watch_close(self._handle)
                 raise error_of(code, text_of(lib.regfast_strerror(code)))
             client._watches.add(self)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
