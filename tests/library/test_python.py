@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -306,6 +307,16 @@ class Errors(unittest.TestCase):
                 client.match("web", b"k" * 100000)
             with self.assertRaises(regfast.Error):
                 client.owners("web", "alice", 0)
+
+    def test_pass_to_other_processes(self) -> None:
+        with regfast.Client("127.0.0.1:1", call_timeout=1) as client:
+            for call in (lambda: client.match("web", "alice"), lambda: client.match("", "alice")):
+                with self.assertRaises(regfast.Error) as raised:
+                    call()
+                error = raised.exception
+                copy = pickle.loads(pickle.dumps(error))
+                self.assertIs(type(copy), type(error))
+                self.assertEqual((copy.code, str(copy)), (error.code, str(error)))
 
     def test_closed(self) -> None:
         client = regfast.Client("127.0.0.1:1")

@@ -191,6 +191,9 @@ class Error(Exception):
         super().__init__(text)
         self.code = code
 
+    def __reduce__(self) -> tuple[type["Error"], tuple[int, str]]:
+        return type(self), (self.code, str(self))
+
     @property
     def name(self) -> str:
         """The code's, as in C: "REGFAST_ENOTFOUND", "ETIMEDOUT"."""
