@@ -308,6 +308,27 @@ class Errors(unittest.TestCase):
             with self.assertRaises(regfast.Error):
                 client.owners("web", "alice", 0)
 
+    def test_keys_are_bytes_or_text(self) -> None:
+        with regfast.Client("127.0.0.1:1") as client, client.watch("web") as watch:
+            for ask in (client.match, lambda _, key: watch.match(key)):
+                for key in (5, True, None, 1.5, [1, 2]):
+                    with self.assertRaises(TypeError):
+                        ask("web", key)  # type: ignore
+                for key in (bytearray(b"k"), memoryview(b"k")):
+                    with self.assertRaises(regfast.Error):
+                        ask("web", key)  # type: ignore
+            for ask_many in (lambda keys: client.match_many("web", keys), watch.match_many):
+                for keys in ("alice", b"alice", [5]):
+                    with self.assertRaises(TypeError):
+                        ask_many(keys)  # type: ignore
+
+    def test_too_many_owners(self) -> None:
+        with regfast.Client("127.0.0.1:1") as client, client.watch("web") as watch:
+            for ask in (lambda n: client.owners("web", "alice", n), lambda n: watch.owners("a", n)):
+                with self.assertRaises(regfast.Error) as raised:
+                    ask(10**12)
+                self.assertEqual(raised.exception.name, "EINVAL")
+
     def test_pass_to_other_processes(self) -> None:
         with regfast.Client("127.0.0.1:1", call_timeout=1) as client:
             for call in (lambda: client.match("web", "alice"), lambda: client.match("", "alice")):

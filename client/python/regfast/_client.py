@@ -10,7 +10,8 @@ from typing import Self
 from . import _library
 from ._gate import Gate
 from ._library import bytes_of, call, key_of, lib, text_of
-from ._values import Group, GroupList, MemberList, Owner, c_keys_of, member_list_of, owner_of
+from ._values import Group, GroupList, MemberList, Owner
+from ._values import c_keys_of, member_list_of, owner_of, owners_of_count
 from ._watch import Watch
 
 
@@ -116,7 +117,7 @@ class Client:
     def owners(self, group: str, key: bytes | str, count: int) -> list[Owner]:
         """The first `count` distinct instances for the key: the owner, then who would have the key
         without those before. Fewer if there are fewer."""
-        owners = (_library.COwner * max(count, 1))()
+        owners = owners_of_count(count)
         data = key_of(key)
         with self._open() as handle:
             found = call(

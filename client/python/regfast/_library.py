@@ -12,6 +12,7 @@ from typing import Any
 
 ERROR_SIZE = 256
 NAME_SIZE = 256
+OWNERS_MAX = 1024
 EMALFORMED = -5000
 EVERSION = -5002
 ELIMIT = -5003
@@ -247,7 +248,9 @@ def bytes_of(text: str, what: str) -> bytes:
 
 
 def key_of(key: bytes | str) -> bytes:
-    return key.encode("utf-8", "surrogateescape") if isinstance(key, str) else bytes(key)
+    if isinstance(key, str):
+        return key.encode("utf-8", "surrogateescape")
+    return bytes(memoryview(key))  # by way of one, since bytes(5) are five zeros
 
 
 def version() -> str:

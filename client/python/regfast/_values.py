@@ -100,6 +100,13 @@ def member_list_of(c_list: "ctypes._Pointer[_library.CMemberList]") -> MemberLis
         lib.regfast_member_list_free(c_list)
 
 
+def owners_of_count(count: int) -> "ctypes.Array[_library.COwner]":
+    """Room for as many as a call that takes `count` may give; others are refused by the library."""
+    return (_library.COwner * min(max(count, 1), _library.OWNERS_MAX))()
+
+
 def c_keys_of(keys: Sequence[bytes | str]) -> "ctypes.Array[_library.CKey]":
     """It keeps the bytes to which it points."""
+    if isinstance(keys, str):
+        raise TypeError("expected several keys, and this is one: a str")
     return (_library.CKey * len(keys))(*((data, len(data)) for data in map(key_of, keys)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from . import _library
 from ._gate import Gate, renew_in_children
 from ._library import bytes_of, call, error_of, key_of, lib, local, text_of
-from ._values import MemberList, Owner, c_keys_of, member_list_of, owner_of
+from ._values import MemberList, Owner, c_keys_of, member_list_of, owner_of, owners_of_count
 
 if TYPE_CHECKING:
     from ._client import Client
@@ -179,7 +179,7 @@ class Watch:
 
     def owners(self, key: bytes | str, count: int) -> list[Owner]:
         """As Client.owners."""
-        owners = (_library.COwner * max(count, 1))()
+        owners = owners_of_count(count)
         data = key_of(key)
         found = self._ask("regfast_local_owners", data, len(data), max(count, 0), owners)
         return [owner_of(owner) for owner in owners[:found]]
