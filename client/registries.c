@@ -30,17 +30,11 @@ static int entry_init(struct rf_registry *entry, const char *text, size_t size,
     return code < 0 ? rf_error_prefix(err, code, "registry") : 0;
 }
 
-static int entry_add(struct rf_registries *registries, const char *text, size_t size,
-                     struct rf_error *err)
+static void entry_add(struct rf_registries *registries, const struct rf_registry *from)
 {
-    struct rf_registry *entry = &registries->entries[registries->count];
-    int code = entry_init(entry, text, size, err);
-    if (code == 0) {
-        entry->rank =
-            registries->in_order ? registries->ranked++ : rf_random_next(&registries->random);
-        registries->count++;
-    }
-    return code;
+    struct rf_registry *entry = &registries->entries[registries->count++];
+    *entry = *from;
+    entry->rank = registries->in_order ? registries->ranked++ : rf_random_next(&registries->random);
 }
 
 int rf_registries_init(struct rf_registries *registries, const char *text, bool in_order,
@@ -61,10 +55,12 @@ int rf_registries_init(struct rf_registries *registries, const char *text, bool 
         if (registries->count == RF_REGISTRIES_GIVEN_MAX) {
             return rf_error_set(err, -EINVAL, "more than %d registries", RF_REGISTRIES_GIVEN_MAX);
         }
-        code = entry_add(registries, entry, size, err);
+        struct rf_registry given;
+        code = entry_init(&given, entry, size, err);
         if (code < 0) {
             return code;
         }
+        entry_add(registries, &given);
     }
     return code < 0 ? rf_error_prefix(err, code, "registries") : 0;
 }
@@ -78,16 +74,21 @@ void rf_registries_told_begin(struct rf_registries *registries)
 
 void rf_registries_told_add(struct rf_registries *registries, const char *text)
 {
+    struct rf_registry told;
+    if (entry_init(&told, text, strlen(text), NULL) < 0) {
+        return;
+    }
     for (size_t i = 0; i < registries->count; i++) {
-        if (strcmp(registries->entries[i].text, text) == 0) {
-            registries->entries[i].is_told = true;
+        const struct rf_host_port *known = &registries->entries[i].host_port;
+        if (known->port == told.host_port.port && strcmp(known->host, told.host_port.host) == 0) {
+            registries->entries[i].is_told = true; /* if in other words: without the port, say */
             return;
         }
     }
-    if (registries->count < RF_REGISTRIES_MAX &&
-        entry_add(registries, text, strlen(text), NULL) == 0) {
-        registries->entries[registries->count - 1].is_given = false;
-        registries->entries[registries->count - 1].is_told = true;
+    if (registries->count < RF_REGISTRIES_MAX) {
+        told.is_given = false;
+        told.is_told = true;
+        entry_add(registries, &told);
     }
 }
 

@@ -121,6 +121,20 @@ static void registries_that_are_told_come_and_go_and_given_ones_stay(void **stat
     assert_int_equal(registries.count, RF_REGISTRIES_MAX);
 }
 
+static void registries_that_are_told_in_other_words_are_the_given_ones(void **state)
+{
+    (void)state;
+    init("a,[::1],b:1", true, 1);
+    rf_registries_told_begin(&registries);
+    rf_registries_told_add(&registries, "a:9800");
+    rf_registries_told_add(&registries, "[::1]:9800");
+    rf_registries_told_add(&registries, "b");
+    assert_null(rf_registries_told_end(&registries, NULL));
+    assert_int_equal(registries.count, 4); /* b on another port is another one */
+    next_is("a");
+    assert_string_equal(registries.entries[3].text, "b");
+}
+
 static void registry_that_knows_less_is_left_while_another_may_know_more(void **state)
 {
     (void)state;
@@ -144,6 +158,7 @@ int main(void)
         cmocka_unit_test(registries_by_chance_are_first_equally_often),
         cmocka_unit_test(registry_rests_longer_each_time_and_never_too_long),
         cmocka_unit_test(registries_that_are_told_come_and_go_and_given_ones_stay),
+        cmocka_unit_test(registries_that_are_told_in_other_words_are_the_given_ones),
         cmocka_unit_test(registry_that_knows_less_is_left_while_another_may_know_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
