@@ -118,7 +118,9 @@ static void call_lost(struct regfast_client *client, struct rf_call *call, int c
     if (!is_lost(code)) {
         finish(client, call, code, err);
     } else if (call->attempts == RF_CALL_ATTEMPTS_MAX || now_ns >= call->deadline_ns) {
-        finish(client, call, code == -ETIMEDOUT ? code : RF_EUNAVAILABLE, err);
+        /* Somebody else's time may have been up, and not its own. */
+        bool is_late = code == -ETIMEDOUT && now_ns >= call->deadline_ns;
+        finish(client, call, is_late ? code : RF_EUNAVAILABLE, err);
     }
 }
 
@@ -201,10 +203,10 @@ static void send_call(struct regfast_client *client, struct rf_call *call, uint6
 }
 
 /* The first of the calls whose turn is over; NULL: none. Sets when to look again. */
-static const struct rf_call *find_late(struct regfast_client *client, uint64_t now_ns)
+static struct rf_call *find_late(struct regfast_client *client, uint64_t now_ns)
 {
     uint64_t turn_ns = UINT64_MAX;
-    for (const struct rf_call *call = client->calls.first; call != NULL; call = call->next) {
+    for (struct rf_call *call = client->calls.first; call != NULL; call = call->next) {
         if (call->turn_ns <= now_ns) {
             return call;
         }
@@ -212,6 +214,26 @@ static const struct rf_call *find_late(struct regfast_client *client, uint64_t n
     }
     client->calls_turn_ns = turn_ns;
     return NULL;
+}
+
+/*
+ * Ends calls whose time is up, but whose registry others have to judge: such as were asked for the
+ * second time, and had here what another had left them. If each of them took the connection
+ * along, one pause of a registry would be the end of all that were asked in the meantime, one by
+ * one, within moments. Returns whether the turn of one that is left is over.
+ */
+static bool end_late(struct regfast_client *client, uint64_t now_ns)
+{
+    struct rf_call *late = find_late(client, now_ns);
+    while (client->up_ns != 0 && client->calls.count > 1 && late != NULL && late->attempts > 0 &&
+           now_ns >= late->deadline_ns) {
+        struct rf_error err;
+        (void)rf_error_set(&err, -ETIMEDOUT, "%s: no reply in time", client->registry->text);
+        rf_session_forget(&client->session, late);
+        finish(client, late, -ETIMEDOUT, &err);
+        late = find_late(client, now_ns);
+    }
+    return late != NULL;
 }
 
 /* Gives up the registry whose turn is over. */
@@ -222,7 +244,7 @@ static void expire(struct regfast_client *client, uint64_t now_ns)
     if (client->registry == NULL) {
         return;
     }
-    bool is_late = now_ns >= client->calls_turn_ns && find_late(client, now_ns) != NULL;
+    bool is_late = now_ns >= client->calls_turn_ns && end_late(client, now_ns);
     if (client->up_ns != 0) {
         if (is_late) {
             code = rf_error_set(&err, -ETIMEDOUT, "no reply in time");

@@ -133,6 +133,17 @@ int rf_session_request(struct rf_session *session, const uint8_t *frame, size_t 
     return 0;
 }
 
+void rf_session_forget(struct rf_session *session, const void *token)
+{
+    for (size_t i = 0; i < session->expected_count; i++) {
+        size_t at = (session->expected_first + i) & (session->expected_capacity - 1);
+        if (session->expected[at].token == token) {
+            session->expected[at].token = NULL;
+            return;
+        }
+    }
+}
+
 /* Asks the registry something whose answer says that it is there. The session itself is the token:
  * nobody else's can be that. */
 static int ask(struct rf_session *session, enum rf_wire_op op, uint64_t now_ns,
@@ -410,6 +421,9 @@ int rf_session_next(struct rf_session *session, uint64_t now_ns, struct rf_sessi
         size_t left = session->in_size - session->in_at;
         if (left > 0 && session->expected_count == 0 && session->watches_begun == 0) {
             return rf_error_set(err, RF_EMALFORMED, "%zu bytes after the reply", left);
+        }
+        if (event.token == NULL) {
+            continue;
         }
         if (event.token == session) {
             code = take_own(session, now_ns, &event, err);

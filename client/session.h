@@ -31,7 +31,7 @@ enum {
 };
 
 struct rf_session_expected {
-    void *token;
+    void *token; /* NULL: forgotten */
     uint32_t request_id;
     uint8_t op;
 };
@@ -86,6 +86,9 @@ RF_NODISCARD int rf_session_begin(struct rf_session *session, uint64_t now_ns,
  */
 RF_NODISCARD int rf_session_request(struct rf_session *session, const uint8_t *frame,
                                     size_t frame_size, void *token, struct rf_error *err);
+
+/* Nobody waits for the reply to it any more: it is dropped when it comes. */
+void rf_session_forget(struct rf_session *session, const void *token);
 
 /* Watches a group from now on. Errors: RF_ELIMIT this connection has had its watches, only another
  * one can have more; -ENOMEM. */

@@ -358,6 +358,52 @@ static void lies_of_silence_end_at_the_time_out(void **state)
     stop();
 }
 
+static void lies_of_silence_leave_each_submitted_request_its_time(void **state)
+{
+    (void)state;
+    enum { COUNT = 4, APART_MS = CALL_TIMEOUT_MS / 5 };
+    struct regfast_owner owner;
+    struct regfast_completion done;
+    uint64_t begin_ms[COUNT];
+    start(tell_nothing);
+    for (size_t i = 0; i < COUNT; i++) {
+        begin_ms[i] = now_ms();
+        assert_int_equal(
+            regfast_submit_match(client, "web", "k", 1, &owner, &begin_ms[i], error, sizeof(error)),
+            0);
+        for (uint64_t end_ms = now_ms() + APART_MS; now_ms() < end_ms;) {
+            assert_true(regfast_process(client, error, sizeof(error)) >= 0);
+        }
+    }
+    for (size_t left = COUNT; left > 0;) {
+        struct pollfd entry = {.fd = regfast_fd(client), .events = POLLIN};
+        (void)poll(&entry, 1, regfast_timeout_ms(client));
+        assert_true(regfast_process(client, error, sizeof(error)) >= 0);
+        for (; regfast_next(client, &done) == 1; left--) {
+            assert_int_equal(done.code, -ETIMEDOUT);
+            assert_non_null(strstr(done.error, "no reply in time"));
+            assert_true(now_ms() - *(uint64_t *)done.user >= CALL_TIMEOUT_MS);
+        }
+    }
+    assert_in_range(liar.accepted_count, 1, 3); /* and not one connection for each */
+    stop();
+}
+
+static void lies_of_silence_to_heartbeats_are_no_time_out_of_a_call(void **state)
+{
+    (void)state;
+    const struct regfast_options options = {
+        .size = sizeof(options), .call_timeout_ms = 60 * 1000, .heartbeat_ms = 20};
+    struct regfast_watch *watch;
+    start(tell_nothing);
+    regfast_close(client);
+    assert_int_equal(regfast_open(liar.addr, &options, &client, error, sizeof(error)), 0);
+    assert_int_equal(regfast_watch(client, "web", &watch, error, sizeof(error)), 0);
+    assert_int_equal(ask(), REGFAST_EUNAVAILABLE);
+    assert_non_null(strstr(error, "no answer to a heartbeat"));
+    stop();
+}
+
 /* A client of that registry and of a real one, in this order, is answered by the second. */
 static void answered_by_another_than(const char *registry)
 {
@@ -528,6 +574,8 @@ int main(void)
         cmocka_unit_test(lies_of_servers_are_told_from_the_client),
         cmocka_unit_test(lies_about_what_is_watched_are_nothing_against_calls),
         cmocka_unit_test(lies_of_silence_end_at_the_time_out),
+        cmocka_unit_test(lies_of_silence_leave_each_submitted_request_its_time),
+        cmocka_unit_test(lies_of_silence_to_heartbeats_are_no_time_out_of_a_call),
         cmocka_unit_test(lies_of_silence_leave_time_for_another_registry),
         cmocka_unit_test(lies_of_a_machine_that_is_gone_leave_time_for_another_registry),
         cmocka_unit_test(lies_about_the_number_of_owners_do_not_overrun_the_answer),

@@ -229,6 +229,25 @@ static void session_replies_come_in_order_however_they_are_cut(void **state)
     (void)state;
 }
 
+static void session_drops_replies_to_what_was_forgotten(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        ask(RF_WIRE_MATCH, &tokens[i]);
+        put_match(i);
+    }
+    rf_session_forget(&session, &tokens[0]);
+    rf_session_forget(&session, &tokens[2]);
+    rf_session_forget(&session, &tokens[3]); /* which was never asked */
+    receive_all();
+    comes(RF_SESSION_REPLY, &tokens[1]);
+    nothing_comes();
+    ask(RF_WIRE_MATCH, &tokens[0]);
+    put_match(3);
+    receive_all();
+    comes(RF_SESSION_REPLY, &tokens[0]);
+}
+
 static void session_makes_room_for_large_replies_only_when_they_come(void **state)
 {
     (void)state;
@@ -513,6 +532,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(session_numbers_requests_after_the_preface, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(session_replies_come_in_order_however_they_are_cut, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(session_drops_replies_to_what_was_forgotten, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(session_makes_room_for_large_replies_only_when_they_come,
                                         setup, teardown),
