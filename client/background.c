@@ -11,8 +11,8 @@
 
 #include "client/client.h"
 
-/* How long a wait goes on for the client when its time is up: the library's thread has it for less,
- * a call of another thread may have it for long. */
+/* How long a wait goes on for the client when its time is up: others have it for less, unless the
+ * machine does not let them go on. */
 static const uint64_t late_ns = 100 * UINT64_C(1000000);
 
 /*
@@ -106,6 +106,17 @@ void rf_background_leave(struct rf_background *background)
     pthread_mutex_unlock(&background->mutex);
 }
 
+void rf_background_wait(struct rf_background *background, pthread_cond_t *condition,
+                        uint64_t deadline_ns)
+{
+    pthread_mutex_lock(&background->mutex);
+    tell_changes(background);
+    let_go(background);
+    wait_until(background, condition, deadline_ns);
+    hold(background);
+    pthread_mutex_unlock(&background->mutex);
+}
+
 int rf_background_wait_changed(struct rf_background *background, uint64_t deadline_ns)
 {
     wake_if_earlier(background);
@@ -159,6 +170,15 @@ static void background_free(struct rf_background *background)
     free(background);
 }
 
+void rf_background_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 int rf_background_start(struct regfast_client *client, struct rf_background **ret_background,
                         struct rf_error *err)
 {
@@ -168,13 +188,9 @@ int rf_background_start(struct regfast_client *client, struct rf_background **re
     }
     background->client = client;
     background->wake_ns = UINT64_MAX;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&background->mutex, NULL);
-    pthread_cond_init(&background->is_free, &attributes);
-    pthread_cond_init(&background->is_changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    rf_background_condition_init(&background->is_free);
+    rf_background_condition_init(&background->is_changed);
     int code = start_thread(background);
     if (code < 0) {
         background_free(background);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * background.h - a client that several threads use: one of them at a time holds it, and a thread of
- * the library's drives it when nobody does.
+ * the library's drives it when nobody does. Nobody waits for a registry while holding it.
  */
 #ifndef RF_CLIENT_BACKGROUND_H
 #define RF_CLIENT_BACKGROUND_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include "core/error.h"
@@ -23,6 +24,14 @@ void rf_background_stop(struct rf_background *background);
 /* The client is the caller's until rf_background_leave. Errors: -ETIMEDOUT. */
 RF_NODISCARD int rf_background_enter(struct rf_background *background, uint64_t deadline_ns);
 void rf_background_leave(struct rf_background *background);
+
+/* For rf_background_wait. */
+void rf_background_condition_init(pthread_cond_t *condition);
+
+/* Leaves, waits until `condition` is signalled by who holds the client, or until `deadline_ns`, and
+ * enters again, however long that takes. May return early. */
+void rf_background_wait(struct rf_background *background, pthread_cond_t *condition,
+                        uint64_t deadline_ns);
 
 /* Leaves, waits until something that is watched has changed or time is up, and enters again. May
  * return early. Errors: -ETIMEDOUT another thread has the client, which is not the caller's then.

@@ -4,11 +4,13 @@
  *
  * A client has one connection at a time. Whoever holds the client drives it: a call that waits, the
  * program's event loop, or the library's thread. All of them do the same: rf_client_turn does what
- * can be done now, rf_client_receive what has come.
+ * can be done now, rf_client_receive what has come. Where the library has a thread, calls let go of
+ * the client while they wait, so that those of several threads are under way together.
  */
 #ifndef RF_CLIENT_CLIENT_H
 #define RF_CLIENT_CLIENT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +34,8 @@ enum {
  */
 struct rf_call {
     struct rf_call *previous, *next;
-    const uint8_t *frame; /* borrowed until it is done */
+    pthread_cond_t *waiter; /* to be signalled when it is done; NULL: nobody waits for it so */
+    const uint8_t *frame;   /* borrowed until it is done */
     size_t frame_size;
     /* Decodes the payload of an RF_WIRE_OK reply, which is gone afterwards. */
     int (*take)(struct rf_call *call, const uint8_t *payload, size_t size, struct rf_error *err);
@@ -118,7 +121,8 @@ int rf_client_timeout_ms(uint64_t deadline_ns);
  * is_submitted, the rest is 0. */
 void rf_client_start(struct regfast_client *client, struct rf_call *call);
 
-/* Starts a call and drives the client until it is done. Errors: what regfast.h promises. */
+/* Starts a call and drives the client until it is done; with a thread of the library's, others have
+ * the client meanwhile. Errors: what regfast.h promises. */
 RF_NODISCARD int rf_client_call(struct regfast_client *client, struct rf_call *call,
                                 struct rf_error *err);
 

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,6 +97,9 @@ static void finish(struct regfast_client *client, struct rf_call *call, int code
         name_group(call, &call->err);
     }
     call->is_done = true;
+    if (call->waiter != NULL) {
+        pthread_cond_signal(call->waiter);
+    }
     if (call->is_submitted) {
         rf_calls_append(&client->done, call);
     }
@@ -556,23 +560,60 @@ void rf_client_start(struct regfast_client *client, struct rf_call *call)
     }
 }
 
-int rf_client_call(struct regfast_client *client, struct rf_call *call, struct rf_error *err)
+/* Until it is worth a look. With a thread of the library's, that one waits for the socket. */
+static void wait_for(struct regfast_client *client, const struct rf_call *call)
 {
-    RF_ASSERT(!call->is_submitted);
+    if (call->waiter == NULL) {
+        rf_client_wait(client, UINT64_MAX);
+    } else {
+        rf_background_wait(client->background, call->waiter, rf_client_next_ns(client));
+    }
+}
+
+static void drive(struct regfast_client *client, struct rf_call *call)
+{
     if (client->up_ns != 0 && rf_client_now_ns() - client->session.heard_ns > idle_ns) {
         rf_link_wait(&client->link, 0); /* an end that has come already costs no attempt */
         rf_client_receive(client);
     }
     rf_client_start(client, call);
-    for (;;) {
+    while (!call->is_done) {
         rf_client_turn(client);
-        if (call->is_done) {
-            break;
+        if (!call->is_done) {
+            wait_for(client, call);
+            rf_client_receive(client);
         }
-        rf_client_wait(client, UINT64_MAX);
-        rf_client_receive(client);
-        if (call->is_done) {
-            break;
+    }
+}
+
+/* Others have the client while this call waits, and client->out for their requests. */
+static int drive_beside_others(struct regfast_client *client, struct rf_call *call,
+                               struct rf_error *err)
+{
+    pthread_cond_t waiter;
+    uint8_t *frame = malloc(call->frame_size);
+    if (frame == NULL) {
+        return rf_error_set(err, -ENOMEM, "no memory for a request of %zu bytes", call->frame_size);
+    }
+    memcpy(frame, call->frame, call->frame_size);
+    rf_background_condition_init(&waiter);
+    call->frame = frame;
+    call->waiter = &waiter;
+    drive(client, call);
+    pthread_cond_destroy(&waiter);
+    free(frame);
+    return 0;
+}
+
+int rf_client_call(struct regfast_client *client, struct rf_call *call, struct rf_error *err)
+{
+    RF_ASSERT(!call->is_submitted);
+    if (client->background == NULL) {
+        drive(client, call);
+    } else {
+        int code = drive_beside_others(client, call, err);
+        if (code < 0) {
+            return code;
         }
     }
     if (call->code < 0 && err != NULL) {

@@ -404,6 +404,51 @@ static void lies_of_silence_to_heartbeats_are_no_time_out_of_a_call(void **state
     stop();
 }
 
+static atomic_bool has_asked;
+
+static void *ask_from_thread(void *unused)
+{
+    struct regfast_owner owner;
+    int code = regfast_match(client, "web", "k", 1, &owner, NULL, 0);
+    atomic_store(&has_asked, true);
+    return code < 0 ? unused : client;
+}
+
+static void lies_of_silence_to_one_thread_keep_no_other_from_the_client(void **state)
+{
+    (void)state;
+    const struct regfast_options options = {
+        .size = sizeof(options), .call_timeout_ms = 60 * 1000, .background = 1};
+    struct regfast_owner owner;
+    struct regfast_completion done;
+    struct regfast_watch *watch;
+    pthread_t thread;
+    void *answered;
+    start(tell_nothing);
+    regfast_close(client);
+    assert_int_equal(regfast_open(liar.addr, &options, &client, error, sizeof(error)), 0);
+    atomic_store(&has_asked, false);
+    assert_int_equal(pthread_create(&thread, NULL, ask_from_thread, NULL), 0);
+    while (atomic_load(&liar.accepted_count) == 0) {
+        (void)poll(NULL, 0, 1);
+    }
+    (void)poll(NULL, 0, POLL_MS); /* it waits for its reply by now */
+    assert_int_equal(regfast_process(client, error, sizeof(error)), 0);
+    assert_true(regfast_timeout_ms(client) > 0);
+    assert_int_equal(regfast_next(client, &done), 0);
+    assert_int_equal(
+        regfast_submit_match(client, "web", "k", 1, &owner, NULL, error, sizeof(error)), 0);
+    assert_int_equal(regfast_watch(client, "web", &watch, error, sizeof(error)), 0);
+    regfast_watch_close(watch);
+    assert_false(atomic_load(&has_asked));
+    atomic_store(&liar.is_done, true);
+    assert_int_equal(pthread_join(liar.thread, NULL), 0);
+    close(liar.listener);
+    assert_int_equal(pthread_join(thread, &answered), 0);
+    assert_null(answered);
+    regfast_close(client);
+}
+
 /* A client of that registry and of a real one, in this order, is answered by the second. */
 static void answered_by_another_than(const char *registry)
 {
@@ -576,6 +621,7 @@ int main(void)
         cmocka_unit_test(lies_of_silence_end_at_the_time_out),
         cmocka_unit_test(lies_of_silence_leave_each_submitted_request_its_time),
         cmocka_unit_test(lies_of_silence_to_heartbeats_are_no_time_out_of_a_call),
+        cmocka_unit_test(lies_of_silence_to_one_thread_keep_no_other_from_the_client),
         cmocka_unit_test(lies_of_silence_leave_time_for_another_registry),
         cmocka_unit_test(lies_of_a_machine_that_is_gone_leave_time_for_another_registry),
         cmocka_unit_test(lies_about_the_number_of_owners_do_not_overrun_the_answer),
