@@ -20,6 +20,7 @@
 #include "bench/strangers.h"
 #include "core/address.h"
 #include "core/options.h"
+#include "core/standard_fds.h"
 #include "core/wire.h"
 
 /* Scopes of options. */
@@ -526,6 +527,7 @@ int main(int argc, char **argv)
     static struct rf_bench_context context;
     struct rf_error err = {0};
     uint64_t given;
+    rf_standard_fds_hold();
     note_command(context.command, sizeof(context.command), argc, argv);
     int count = rf_options_parse(&options, argc, argv, &given, &err);
     if (count < 0) {

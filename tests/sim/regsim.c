@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/options.h"
+#include "core/standard_fds.h"
 #include "tests/sim/scenario.h"
 
 enum {
@@ -226,6 +227,7 @@ static int run_scenario(const struct rf_scenario *scenario, const char *command)
 int main(int argc, char **argv)
 {
     char command[COMMAND_SIZE];
+    rf_standard_fds_hold();
     join_arguments(argc, argv, command);
     uint64_t given;
     struct rf_error err = {0};

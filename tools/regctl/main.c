@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/options.h"
+#include "core/standard_fds.h"
 #include "core/text.h"
 #include "tools/regctl/commands.h"
 
@@ -206,6 +207,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    rf_standard_fds_hold();
     int status = run(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         int code = rf_regctl_fail(-EIO, "cannot write to standard output: %s", strerror(errno));

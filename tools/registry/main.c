@@ -13,6 +13,7 @@
 
 #include "core/assert.h"
 #include "core/log.h"
+#include "core/standard_fds.h"
 #include "gossip/gossip.h"
 #include "net/server.h"
 #include "tools/registry/admin_commands.h"
@@ -369,6 +370,7 @@ int main(int argc, char **argv)
 {
     static struct registry registry;
     struct rf_error err = {0};
+    rf_standard_fds_hold();
     if (rf_registry_config_init(&registry.config, argc, argv, &err) < 0) {
         fprintf(stderr, "registry: %s; see registry --help\n", err.text);
         return EXIT_USAGE;
