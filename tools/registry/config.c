@@ -376,6 +376,22 @@ static int set_gossip(struct rf_registry_config *config, uint64_t given, struct 
     return rf_gossip_settings_check(&config->settings, config->profile, err);
 }
 
+/* That it can be parsed with a default port the table has seen. */
+static int set_addr(struct rf_registry_config *config, struct rf_error *err)
+{
+    struct rf_host_port host_port;
+    config->addr = values.addr;
+    if (rf_host_port_parse_bind(values.addr, 0, &host_port, NULL) == 0) {
+        return 0;
+    }
+    if (asprintf(&config->addr_text, "%s:%d", values.addr, CLIENT_PORT) < 0) {
+        config->addr_text = NULL;
+        return rf_error_set(err, -ENOMEM, "option -addr: out of memory");
+    }
+    config->addr = config->addr_text;
+    return 0;
+}
+
 /* Where the admin socket is unless it is said. */
 static int set_admin(struct rf_registry_config *config, struct rf_error *err)
 {
@@ -433,14 +449,16 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
     }
     config->bind = values.bind;
     config->bind_advertise = values.bind_advertise;
-    config->addr = values.addr;
     config->advertise = values.advertise;
     config->keyring_file = values.keyring_file;
     config->label = values.label;
     config->insecure_gossip = values.insecure_gossip;
     config->data_dir = values.data_dir;
     set_choices(config);
-    ret = set_limits(config, err);
+    ret = set_addr(config, err);
+    if (ret == 0) {
+        ret = set_limits(config, err);
+    }
     if (ret == 0) {
         ret = set_gossip(config, given, err);
     }
@@ -467,6 +485,8 @@ int rf_registry_config_init(struct rf_registry_config *config, int argc, char **
 
 void rf_registry_config_fini(struct rf_registry_config *config)
 {
+    free(config->addr_text);
+    config->addr_text = NULL;
     free(config->admin_text);
     config->admin_text = NULL;
     free(config->seeds_text);

@@ -29,7 +29,8 @@ struct rf_registry_config {
     char id[RF_GOSSIP_OWN_NAME_SIZE_MAX + 1];
     const char *bind;           /* gossip, UDP and TCP */
     const char *bind_advertise; /* NULL: as bind */
-    const char *addr;           /* for clients */
+    const char *addr;           /* for clients; it has a port */
+    char *addr_text;            /* owned; NULL if -addr had one */
     const char *advertise;      /* NULL: as addr */
     char *seeds_text;           /* owned; the seeds point into it */
     const char *seeds[RF_GOSSIP_SEEDS_MAX];
