@@ -2,6 +2,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <string.h>
@@ -48,6 +49,10 @@ static int open_listening(const struct rf_address *address, bool is_first)
         return -errno;
     }
     int code = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1); /* an earlier run's may linger */
+    if (code == 0 && sockaddr.ss_family == AF_INET6) {
+        /* "[::]" is every address, IPv4 ones too, whatever the system's default is. */
+        code = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    }
     code = code == 0 ? set_inherited(fd) : code;
     code = code == 0 && !is_first ? set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) : code;
     if (code == 0 && (bind(fd, (const struct sockaddr *)&sockaddr, size) < 0 ||
