@@ -341,6 +341,7 @@ static int run(struct registry *registry)
     (void)sigaddset(&signals, RF_SIGNAL_NAME_LOST);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is as a full disk: an error of write */
 
     registry->log = rf_log_stderr(registry->config.log_level);
     raise_descriptor_limit(&registry->log);
