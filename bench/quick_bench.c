@@ -34,9 +34,11 @@ static int read_options(const struct rf_bench_quick *bench, int argc, char **arg
             found.is_json = true;
             break;
         case 'h':
-            return fputs(bench->usage, stdout) < 0 ? EXIT_FAILED : 0;
+            (void)fputs(bench->usage, stdout); /* the stream's error flag tells, here and below */
+            return 0;
         case 'v':
-            return printf("%s %s\n", bench->program, RF_VERSION) < 0 ? EXIT_FAILED : 0;
+            (void)printf("%s %s\n", bench->program, RF_VERSION);
+            return 0;
         default: /* getopt_long has said what is wrong */
             (void)fprintf(stderr, "%s: try --help\n", bench->program);
             return EXIT_USAGE;
@@ -89,7 +91,7 @@ static int measure_all(const struct rf_bench_quick *bench,
     return code;
 }
 
-int rf_bench_quick_main(const struct rf_bench_quick *bench, int argc, char **argv)
+static int run(const struct rf_bench_quick *bench, int argc, char **argv)
 {
     struct rf_bench_quick_options options;
     int status = read_options(bench, argc, argv, &options);
@@ -104,4 +106,14 @@ int rf_bench_quick_main(const struct rf_bench_quick *bench, int argc, char **arg
         return EXIT_FAILED;
     }
     return 0;
+}
+
+int rf_bench_quick_main(const struct rf_bench_quick *bench, int argc, char **argv)
+{
+    int status = run(bench, argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && status == 0) {
+        (void)fprintf(stderr, "%s: standard output: cannot write\n", bench->program);
+        return EXIT_FAILED;
+    }
+    return status;
 }
