@@ -187,12 +187,19 @@ static const struct rf_options options = {table, sizeof(table) / sizeof(table[0]
 
 /* ---- what the table cannot check ---- */
 
+/* Digits and a point, as other numbers: no blank, sign or exponent. Returns -1 if it is none. */
+static double parse_decimal(const char *text)
+{
+    char *end;
+    const double number = strtod(text, &end);
+    return end != text && *end == '\0' && strspn(text, "0123456789.") == strlen(text) ? number : -1;
+}
+
 static int parse_seconds(const char *name, const char *text, bool can_be_zero, uint64_t *ret_ns,
                          struct rf_error *err)
 {
-    char *end;
-    double seconds = strtod(text, &end);
-    if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= 86400) ||
+    const double seconds = parse_decimal(text);
+    if (!(seconds >= 0 && seconds <= 86400) ||
         (seconds * 1000 < 1 && !(can_be_zero && seconds <= 0))) {
         return rf_error_set(err, -EINVAL, "option -%s: '%.40s': allowed are seconds, %s86400", name,
                             text, can_be_zero ? "0 or 0.001.." : "0.001..");
@@ -212,9 +219,8 @@ static int parse_distribution(const char *text, double *ret_exponent, struct rf_
         *ret_exponent = usual;
         return 0;
     }
-    char *end = NULL;
-    double exponent = strncmp(text, "zipf:", 5) == 0 ? strtod(text + 5, &end) : 0;
-    if (end == NULL || end == text + 5 || *end != '\0' || !(exponent > 0 && exponent <= 10)) {
+    const double exponent = strncmp(text, "zipf:", 5) == 0 ? parse_decimal(text + 5) : -1;
+    if (!(exponent > 0 && exponent <= 10)) {
         return rf_error_set(err, -EINVAL,
                             "option -distribution: '%.40s': allowed are uniform, zipf and "
                             "zipf:EXPONENT, above 0 and up to 10",
