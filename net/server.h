@@ -60,7 +60,7 @@ RF_NODISCARD int rf_io_parse(const char *name, enum rf_io *ret_io, struct rf_err
 enum { RF_SERVER_VIEWS_MAX = 4 }; /* tables of what the rest of the program counts */
 
 struct rf_server_config {
-    const char *addr; /* "HOST:PORT"; an empty host is every address; port 0: any free one */
+    const char *addr; /* "HOST:PORT"; an empty host: every IPv4 address; port 0: any free one */
     enum rf_io io;
     unsigned workers; /* 0: one per core that this process may use (sched_getaffinity) */
 
