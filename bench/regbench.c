@@ -514,11 +514,34 @@ static void note_command(char *out, size_t size, int argc, char **argv)
     }
 }
 
+/* Before the run: that may take minutes, and the picture is made after it. */
+static int check_plot(const char *path, struct rf_error *err)
+{
+    FILE *file = fopen(path, "ae");
+    if (file == NULL) {
+        return rf_error_set(err, -errno, "%s: %s", path, rf_strerror(-errno));
+    }
+    (void)fclose(file); /* nothing was written */
+    return 0;
+}
+
+static int end_printing(void)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return RF_BENCH_OK;
+    }
+    (void)fprintf(stderr, "regbench: standard output: cannot write\n");
+    return RF_BENCH_FAILED;
+}
+
 static int run(const struct command *command, struct rf_bench_context *context)
 {
     struct rf_error err = {0};
     if (check_values(command->scope, &err) < 0) {
         return fail_usage(err.text);
+    }
+    if (values.plot != NULL && check_plot(values.plot, &err) < 0) {
+        return rf_bench_fail(&err);
     }
     context->options = values;
     raise_descriptors();
@@ -542,11 +565,11 @@ int main(int argc, char **argv)
     const struct command *command = count > 0 ? find_command(argv[0]) : NULL;
     if (values.help) {
         print_help(command);
-        return fflush(stdout) == 0 ? RF_BENCH_OK : RF_BENCH_FAILED;
+        return end_printing();
     }
     if (values.version) {
         (void)printf("regbench %s\n", RF_VERSION);
-        return fflush(stdout) == 0 ? RF_BENCH_OK : RF_BENCH_FAILED;
+        return end_printing();
     }
     if (command == NULL || count > 1) {
         return fail_usage(count == 0  ? "no command; see regbench --help"

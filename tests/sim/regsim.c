@@ -98,6 +98,16 @@ static int usage(const char *text)
     return EXIT_USAGE;
 }
 
+/* What was asked for is printed, or not. */
+static int end_printing(void)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return 0;
+    }
+    (void)fputs("regsim: standard output: cannot write\n", stderr);
+    return EXIT_FAILED;
+}
+
 static int help(void)
 {
     (void)puts("usage: regsim --scenario NAME [OPTION]...\n"
@@ -108,7 +118,7 @@ static int help(void)
     (void)puts(
         "\nExit status: 0 every aim is met, 1 one is missed or the report cannot be written,\n"
         "2 wrong usage. A broken invariant of a machine ends the program by SIGABRT.");
-    return fflush(stdout) != 0 ? EXIT_FAILED : 0;
+    return end_printing();
 }
 
 static int list(void)
@@ -129,7 +139,7 @@ static int list(void)
         }
         (void)puts("");
     }
-    return fflush(stdout) != 0 ? EXIT_FAILED : 0;
+    return end_printing();
 }
 
 static void join_arguments(int argc, char **argv, char command[COMMAND_SIZE])
@@ -183,8 +193,24 @@ static int plot(const struct rf_run *run, const struct rf_report_head *head, str
     return code;
 }
 
+/* Before the run: that may take minutes, and the picture is made after it. */
+static int check_plot(struct rf_error *err)
+{
+    FILE *file = fopen(arguments.plot, "a");
+    if (file == NULL) {
+        return rf_error_set(err, -errno, "--plot %s: %s", arguments.plot, rf_strerror(-errno));
+    }
+    (void)fclose(file); /* nothing was written */
+    return 0;
+}
+
 static int run_scenario(const struct rf_scenario *scenario, const char *command)
 {
+    struct rf_error err = {0};
+    if (arguments.plot != NULL && check_plot(&err) < 0) {
+        (void)fprintf(stderr, "regsim: %s\n", err.text);
+        return EXIT_FAILED;
+    }
     struct rf_run run = {
         .scenario = scenario,
         .members = arguments.members > 0 ? arguments.members : scenario->members,
@@ -210,7 +236,6 @@ static int run_scenario(const struct rf_scenario *scenario, const char *command)
                                   .processor_s = processor_s() - start_s,
                                   .events = run.events,
                                   .trace = run.trace};
-    struct rf_error err = {0};
     int code = arguments.is_json ? rf_report_json(&run.report, &head, stdout, &err)
                                  : rf_report_print(&run.report, &head, stdout, &err);
     if (code == 0 && arguments.plot != NULL) {
@@ -240,7 +265,8 @@ int main(int argc, char **argv)
         return help();
     }
     if (arguments.is_version) {
-        return printf("regsim %s\n", RF_VERSION) < 0 || fflush(stdout) != 0 ? EXIT_FAILED : 0;
+        (void)printf("regsim %s\n", RF_VERSION);
+        return end_printing();
     }
     if (rest > 0) {
         (void)fprintf(stderr, "regsim: '%s': no arguments are taken; see regsim --help\n", argv[0]);
