@@ -40,6 +40,9 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
+/* Functions that are called as a struct is: g++ takes them for shadows of its constructor. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 extern "C" {
 #endif
 
@@ -563,6 +566,7 @@ REGFAST_API void regfast_registration_free(struct regfast_registration *registra
 
 #ifdef __cplusplus
 }
+#pragma GCC diagnostic pop
 #endif
 
 #endif
