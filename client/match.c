@@ -110,7 +110,7 @@ size_t rf_match_take_keys(const struct regfast_key *keys, size_t keys_count, siz
     return count;
 }
 
-int rf_match_check_keys(const struct regfast_key *keys, size_t keys_count, struct rf_error *err)
+static int check_keys(const struct regfast_key *keys, size_t keys_count, struct rf_error *err)
 {
     if (keys == NULL && keys_count > 0) {
         return rf_error_set(err, -EINVAL, "the keys are NULL, their count is %zu", keys_count);
@@ -122,6 +122,17 @@ int rf_match_check_keys(const struct regfast_key *keys, size_t keys_count, struc
         }
     }
     return 0;
+}
+
+int rf_match_check_many(const struct regfast_client *client, const char *group,
+                        const struct regfast_key *keys, size_t keys_count,
+                        const struct regfast_owner *owners, struct rf_error *err)
+{
+    int code = rf_client_check(client, keys_count > 0 ? (const void *)owners : client, err);
+    if (code == 0) {
+        code = rf_client_check_group(group, err);
+    }
+    return code == 0 ? check_keys(keys, keys_count, err) : code;
 }
 
 static int match_many(struct regfast_client *client, const char *group,
@@ -156,13 +167,7 @@ int regfast_match_many(struct regfast_client *client, const char *group,
                        struct regfast_owner *ret_owners, char *errbuf, size_t errbuf_size)
 {
     struct rf_error err = {0};
-    int code = rf_client_check(client, ret_owners, &err);
-    if (code == 0) {
-        code = rf_client_check_group(group, &err);
-    }
-    if (code == 0) {
-        code = rf_match_check_keys(keys, keys_count, &err);
-    }
+    int code = rf_match_check_many(client, group, keys, keys_count, ret_owners, &err);
     if (code == 0) {
         code = match_many(client, group, keys, keys_count, ret_owners, &err);
     }

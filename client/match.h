@@ -23,9 +23,11 @@ struct rf_owners_call {
 int rf_match_take(struct rf_call *call, const uint8_t *payload, size_t size, struct rf_error *err);
 int rf_owners_take(struct rf_call *call, const uint8_t *payload, size_t size, struct rf_error *err);
 
-/* Errors: -EINVAL names the key. */
-RF_NODISCARD int rf_match_check_keys(const struct regfast_key *keys, size_t keys_count,
-                                     struct rf_error *err);
+/* Checks of the arguments of a call about many keys; without keys there need be no place for their
+ * owners, as an empty vector has none. Errors: -EINVAL names the key. */
+RF_NODISCARD int rf_match_check_many(const struct regfast_client *client, const char *group,
+                                     const struct regfast_key *keys, size_t keys_count,
+                                     const struct regfast_owner *owners, struct rf_error *err);
 
 /* How many of the keys fit one request, and these as the encoder wants them: there is room for
  * RF_WIRE_KEYS_MAX. */

@@ -154,13 +154,7 @@ int regfast_submit_match_many(struct regfast_client *client, const char *group,
 {
     struct rf_error err = {0};
     struct rf_wire_bytes batch[RF_WIRE_KEYS_MAX];
-    int code = rf_client_check(client, owners, &err);
-    if (code == 0) {
-        code = rf_client_check_group(group, &err);
-    }
-    if (code == 0) {
-        code = rf_match_check_keys(keys, keys_count, &err);
-    }
+    int code = rf_match_check_many(client, group, keys, keys_count, owners, &err);
     if (code == 0) {
         size_t fit = rf_match_take_keys(keys, keys_count, strlen(group), batch);
         code = fit == keys_count

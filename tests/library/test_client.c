@@ -89,6 +89,8 @@ static void client_matches_many_keys_in_one_call_and_in_several_requests(void **
         assert_string_equal(owners[i].id, expected_owner("web", keys[i].data, keys[i].size));
     }
     assert_int_equal(regfast_match_many(client, "web", keys, 0, owners, NULL, 0), 0);
+    assert_int_equal(regfast_match_many(client, "web", NULL, 0, NULL, NULL, 0), 0);
+    assert_int_equal(regfast_match_many(client, "web", keys, 1, NULL, NULL, 0), -EINVAL);
 }
 
 static void client_matches_keys_of_the_largest_size(void **state)

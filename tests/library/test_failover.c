@@ -281,7 +281,7 @@ static void submitted_without_keys_is_done_at_once(void **state)
     assert_int_equal(regfast_open("127.0.0.1:1", NULL, &client, error, sizeof(error)), 0);
     assert_int_equal(regfast_match_many(client, "web", NULL, 0, owners, error, sizeof(error)), 0);
     assert_int_equal(
-        regfast_submit_match_many(client, "web", NULL, 0, owners, owners, error, sizeof(error)), 0);
+        regfast_submit_match_many(client, "web", NULL, 0, NULL, owners, error, sizeof(error)), 0);
     assert_int_equal(regfast_timeout_ms(client), 0);
     assert_int_equal(regfast_process(client, error, sizeof(error)), 1);
     assert_int_equal(regfast_next(client, &done), 1);
@@ -376,6 +376,8 @@ static void submitting_misused_says_so(void **state)
     assert_int_equal(regfast_submit_match(client, NULL, "k", 1, owners, NULL, NULL, 0), -EINVAL);
     assert_int_equal(regfast_submit_match(client, "web", NULL, 1, owners, NULL, NULL, 0), -EINVAL);
     assert_int_equal(regfast_submit_match(client, "web", "k", 1, NULL, NULL, NULL, 0), -EINVAL);
+    assert_int_equal(regfast_submit_match_many(client, "web", keys, 1, NULL, NULL, NULL, 0),
+                     -EINVAL);
     assert_int_equal(
         regfast_submit_match_many(client, "web", keys, 1025, owners, NULL, error, sizeof(error)),
         REGFAST_ELIMIT);
