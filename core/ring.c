@@ -15,9 +15,10 @@
 #include "core/ring_private.h"
 
 enum {
-    CHUNK_POINTS = 256,              /* hashed at a time, on the stack */
-    INSERTION_SORT_MAX = 32,         /* points; about where a heap gets faster */
-    HUGE_PAGE_SIZE = 2 * 1024 * 1024 /* of x86-64 and AArch64; elsewhere only an alignment */
+    CHUNK_POINTS = 256,               /* hashed at a time, on the stack */
+    INSERTION_SORT_MAX = 32,          /* points; about where a heap gets faster */
+    HUGE_PAGE_SIZE = 2 * 1024 * 1024, /* of x86-64 and AArch64; elsewhere only an alignment */
+    UNUSED_SHARE_MAX = 16,            /* as a divisor: what may be wasted on whole huge pages */
 };
 
 static_assert((uint64_t)RF_RING_POINTS_MAX <= UINT32_MAX, "offsets are 32 bits");
@@ -57,10 +58,15 @@ static bool layout_make(struct layout *layout, uint64_t lines_count, size_t poin
 }
 
 /* Big rings lie in huge pages if the system has any to give: a lookup then rarely misses the TLB,
- * and a new ring costs a page fault for each 2 MiB. */
+ * and a new ring costs a page fault for each 2 MiB, not up to 511 more for what is left at its end:
+ * that gets a whole one too if the ring is so big that this does not count. */
 static void *block_new(size_t size)
 {
     bool is_huge = size >= (size_t)2 * HUGE_PAGE_SIZE;
+    const size_t unused = (HUGE_PAGE_SIZE - size % HUGE_PAGE_SIZE) % HUGE_PAGE_SIZE;
+    if (is_huge && unused <= size / UNUSED_SHARE_MAX) {
+        size += unused; /* below the largest size_t: all rings are */
+    }
     void *block = NULL;
     if (posix_memalign(&block, is_huge ? HUGE_PAGE_SIZE : RF_RING_LINE_SIZE, size) != 0) {
         return NULL;
