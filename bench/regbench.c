@@ -447,7 +447,13 @@ int rf_bench_print(struct rf_bench_context *context, const struct bench_result *
         errors += results[i].errors;
         requests += results[i].requests;
     }
-    if (errors > 0 || requests == 0) {
+    if (errors == 0 && requests == 0) {
+        (void)rf_error_set(&err, -EIO,
+                           "no request was answered while it was measured: a longer -duration may "
+                           "help, or a machine with less to do");
+        return rf_bench_fail(&err);
+    }
+    if (errors > 0) {
         (void)rf_error_set(&err, -EIO, "%llu requests, %llu errors%s%s",
                            (unsigned long long)requests, (unsigned long long)errors,
                            first_error->code != 0 ? ", the first: " : "", first_error->text);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -305,7 +306,8 @@ static void admin_closes_clients_that_neither_ask_nor_read(void **state)
     assert_closed(half);
     int slow = client_open();
     client_send(slow, "{\"command\":\"large\"}\n");
-    usleep(500000);
+    struct pollfd end = {.fd = slow, .events = POLLRDHUP};
+    assert_int_equal(poll(&end, 1, 30000), 1);
     static char bytes[LARGE_SIZE];
     size_t total = 0;
     ssize_t size;
