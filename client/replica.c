@@ -320,6 +320,9 @@ bool rf_replica_heard(struct rf_replica *replica, uint64_t now_ns)
     }
     if (!rf_hazard_reclaim(&replica->hazard)) {
         rf_loads_sweep(&replica->loads);
+        if (replica->roster != NULL) {
+            rf_roster_trim(replica->roster); /* a caller's memory is for what it needs */
+        }
     }
     return is_published;
 }

@@ -1,81 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * ring.c - building a ring, and what it says about itself. Looking up is ring_lookup.c, making one
- * ring from another ring_update.c.
+ * ring.c - building a ring, and what it says about itself. Its memory is ring_memory.c, looking up
+ * ring_lookup.c, making one ring from another ring_update.c.
  */
 #include "core/ring.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "core/member.h"
 #include "core/publish.h"
 #include "core/ring_private.h"
 
 enum {
-    CHUNK_POINTS = 256,               /* hashed at a time, on the stack */
-    INSERTION_SORT_MAX = 32,          /* points; about where a heap gets faster */
-    HUGE_PAGE_SIZE = 2 * 1024 * 1024, /* of x86-64 and AArch64; elsewhere only an alignment */
-    UNUSED_SHARE_MAX = 16,            /* as a divisor: what may be wasted on whole huge pages */
+    CHUNK_POINTS = 256,      /* hashed at a time, on the stack */
+    INSERTION_SORT_MAX = 32, /* points; about where a heap gets faster */
 };
 
 static_assert((uint64_t)RF_RING_POINTS_MAX <= UINT32_MAX, "offsets are 32 bits");
 static_assert(RF_RING_SLOTS_MAX <= UINT16_MAX, "a slot is 16 bits");
-
-/* ---- memory ---- */
-
-/* Where the arrays of a ring lie in its block, in bytes from its start. */
-struct layout {
-    size_t lines, hashes, offsets, members, slots, ids, size;
-};
-
-/* Reserves `count` items at the end of the layout; false if that overflows. */
-static bool layout_add(struct layout *layout, size_t count, size_t item_size, size_t *ret_offset)
-{
-    size_t bytes;
-    size_t aligned = (layout->size + 7) & ~(size_t)7;
-    if (aligned < layout->size || __builtin_mul_overflow(count, item_size, &bytes) ||
-        __builtin_add_overflow(aligned, bytes, &layout->size)) {
-        return false;
-    }
-    *ret_offset = aligned;
-    return true;
-}
-
-static bool layout_make(struct layout *layout, uint64_t lines_count, size_t points_count,
-                        size_t slots_count, size_t ids_size)
-{
-    static_assert(sizeof(struct rf_ring) <= 2 * RF_RING_LINE_SIZE, "lines start there");
-    *layout = (struct layout){.size = (size_t)2 * RF_RING_LINE_SIZE};
-    return layout_add(layout, lines_count, sizeof(struct rf_ring_line), &layout->lines) &&
-           layout_add(layout, points_count, sizeof(uint64_t), &layout->hashes) &&
-           layout_add(layout, lines_count + 1, sizeof(uint32_t), &layout->offsets) &&
-           layout_add(layout, slots_count, sizeof(struct rf_ring_member), &layout->members) &&
-           layout_add(layout, points_count, sizeof(uint16_t), &layout->slots) &&
-           layout_add(layout, ids_size, 1, &layout->ids);
-}
-
-/* Big rings lie in huge pages if the system has any to give: a lookup then rarely misses the TLB,
- * and a new ring costs a page fault for each 2 MiB, not up to 511 more for what is left at its end:
- * that gets a whole one too if the ring is so big that this does not count. */
-static void *block_new(size_t size)
-{
-    bool is_huge = size >= (size_t)2 * HUGE_PAGE_SIZE;
-    const size_t unused = (HUGE_PAGE_SIZE - size % HUGE_PAGE_SIZE) % HUGE_PAGE_SIZE;
-    if (is_huge && unused <= size / UNUSED_SHARE_MAX) {
-        size += unused; /* below the largest size_t: all rings are */
-    }
-    void *block = NULL;
-    if (posix_memalign(&block, is_huge ? HUGE_PAGE_SIZE : RF_RING_LINE_SIZE, size) != 0) {
-        return NULL;
-    }
-    if (is_huge) {
-        (void)madvise(block, size, MADV_HUGEPAGE); /* it is as right without */
-    }
-    return block;
-}
 
 uint64_t rf_ring_lines_for(size_t points_count)
 {
@@ -109,80 +53,6 @@ int rf_ring_count_points(const struct rf_ring_member *members, size_t slots_coun
     }
     *ret_points_count = points_count;
     return 0;
-}
-
-/* The sum of the ids with their NULs; false if that overflows. */
-static bool sum_ids(const struct rf_ring_member *members, size_t slots_count, size_t *ret_size)
-{
-    size_t size = 0;
-    for (size_t slot = 0; slot < slots_count; slot++) {
-        if (members[slot].id != NULL &&
-            __builtin_add_overflow(size, strlen(members[slot].id) + 1, &size)) {
-            return false;
-        }
-    }
-    *ret_size = size;
-    return true;
-}
-
-static void copy_members(struct rf_ring *ring, const struct rf_ring_member *members, char *ids)
-{
-    struct rf_ring_member *copies = (struct rf_ring_member *)ring->members;
-    for (size_t slot = 0; slot < ring->slots_count; slot++) {
-        copies[slot] = (struct rf_ring_member){0};
-        if (members[slot].id != NULL) {
-            copies[slot] = (struct rf_ring_member){.id = ids, .replicas = members[slot].replicas};
-            ids = stpcpy(ids, members[slot].id) + 1;
-            ring->members_count++;
-        }
-    }
-}
-
-int rf_ring_new(enum rf_placement placement, const struct rf_ring_member *members,
-                size_t slots_count, uint64_t lines_count, struct rf_ring **ret_ring,
-                struct rf_error *err)
-{
-    size_t points_count = 0;
-    int code = rf_ring_count_points(members, slots_count, &points_count, err);
-    if (code < 0) {
-        return code;
-    }
-    RF_ASSERT(points_count >= 1);
-    struct layout layout;
-    size_t ids_size;
-    char *block = NULL;
-    if (sum_ids(members, slots_count, &ids_size) &&
-        layout_make(&layout, lines_count, points_count, slots_count, ids_size)) {
-        block = block_new(layout.size);
-    }
-    if (block == NULL) {
-        return rf_error_set(err, -ENOMEM, "ring of %zu points: out of memory", points_count);
-    }
-    struct rf_ring *ring = (struct rf_ring *)(void *)block;
-    *ring = (struct rf_ring){
-        .lines = (void *)(block + layout.lines),
-        .lines_count = lines_count,
-        .form = rf_ring_form_best(),
-        .placement = placement,
-        .offsets = (void *)(block + layout.offsets),
-        .hashes = (void *)(block + layout.hashes),
-        .slots = (void *)(block + layout.slots),
-        .points_count = points_count,
-        .members = (void *)(block + layout.members),
-        .slots_count = slots_count,
-        .size = layout.size,
-    };
-    copy_members(ring, members, block + layout.ids);
-    *ret_ring = ring;
-    return 0;
-}
-
-void rf_ring_free(struct rf_ring *ring)
-{
-    if (ring != NULL) {
-        rf_poison(ring, ring->size); /* readers of a catalog see it until the grace period ends */
-        free(ring);
-    }
 }
 
 /* ---- order ---- */
@@ -362,7 +232,7 @@ int rf_ring_build(enum rf_placement placement, const struct rf_ring_member *memb
     struct rf_ring *ring = NULL;
     int code = rf_ring_count_points(members, members_count, &points_count, err);
     if (code == 0) {
-        code = rf_ring_new(placement, members, members_count, rf_ring_lines_for(points_count),
+        code = rf_ring_new(placement, members, members_count, rf_ring_lines_for(points_count), NULL,
                            &ring, err);
     }
     if (code == 0) {

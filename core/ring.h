@@ -133,8 +133,14 @@ enum rf_ring_form rf_ring_form(const struct rf_ring *ring);
  * changes, if this CPU or build has it not. */
 RF_NODISCARD bool rf_ring_force_form(struct rf_ring *ring, enum rf_ring_form form);
 
-/* Frees a ring that no thread can see; NULL is allowed. */
+/*
+ * Frees a ring that no thread can see; NULL is allowed. While there are rings that were made from
+ * it, or it from them, the block of a large one (from 4 MiB on) is kept for the next of them; one
+ * block at most, until rf_ring_trim.
+ * Threads: such rings are made, freed and trimmed by one thread at a time.
+ */
 void rf_ring_free(struct rf_ring *ring);
+void rf_ring_trim(const struct rf_ring *ring);
 
 /* Asserts every invariant of `ring`. O(P): for tests and debug builds. */
 void rf_ring_check(const struct rf_ring *ring);

@@ -34,6 +34,8 @@ struct rf_ring_line {
 
 static_assert(sizeof(struct rf_ring_line) == RF_RING_LINE_SIZE, "a line is a cache line");
 
+struct rf_ring_family; /* private to ring_memory.c */
+
 /*
  * One block of memory: this, then the arrays. Points are ordered by hash, then by id of the member
  * (memcmp, then length), and those of line k are hashes[offsets[k]] up to hashes[offsets[k + 1]],
@@ -51,7 +53,8 @@ struct rf_ring {
     const struct rf_ring_member *members; /* [slots_count]; id == NULL: free */
     size_t members_count;
     size_t slots_count;
-    size_t size; /* of the block */
+    struct rf_ring_family *family; /* shared with the rings that this was made from, or from it */
+    size_t size;                   /* of the block */
 };
 
 /* Sorted points that do not make a ring: those that an update adds or removes. */
@@ -87,11 +90,12 @@ void rf_ring_points_sort(const struct rf_ring_member *members, uint64_t *hashes,
 
 /*
  * A ring with its members and room for their points, nothing placed yet. `members` is
- * [slots_count], free slots have no id; ids are copied. Errors: -ERANGE, -ENOMEM.
+ * [slots_count], free slots have no id; ids are copied. `kin` is the ring that it is made from, or
+ * NULL. Errors: -ERANGE, -ENOMEM.
  */
 RF_NODISCARD int rf_ring_new(enum rf_placement placement, const struct rf_ring_member *members,
-                             size_t slots_count, uint64_t lines_count, struct rf_ring **ret_ring,
-                             struct rf_error *err);
+                             size_t slots_count, uint64_t lines_count, const struct rf_ring *kin,
+                             struct rf_ring **ret_ring, struct rf_error *err);
 
 /* Places all points of all members. Errors: -EEXIST. */
 RF_NODISCARD int rf_ring_fill(struct rf_ring *ring, struct rf_error *err);

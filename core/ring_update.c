@@ -290,7 +290,7 @@ static int patch(const struct change *change, const uint16_t *removed_slots, siz
     }
     if (code == 0) {
         code = rf_ring_new(old->placement, change->members, change->slots_count, old->lines_count,
-                           ret_ring, err);
+                           old, ret_ring, err);
     }
     if (code == 0) {
         code = walk(*ret_ring, change, &removed, &added, err);
@@ -318,7 +318,7 @@ int rf_ring_update(const struct rf_ring *ring, const uint16_t *removed_slots, si
             code = patch(&change, removed_slots, removed_count, added_count, &next, err);
         } else {
             code = rf_ring_new(ring->placement, change.members, change.slots_count,
-                               rf_ring_lines_for(points_count), &next, err);
+                               rf_ring_lines_for(points_count), ring, &next, err);
             if (code == 0) {
                 code = rf_ring_fill(next, err);
             }

@@ -478,3 +478,13 @@ int rf_roster_commit(struct rf_roster *roster, struct rf_catalog **ret_catalog,
     *ret_catalog = catalog;
     return 0;
 }
+
+void rf_roster_trim(struct rf_roster *roster)
+{
+    for (size_t i = 0; i < roster->groups_count; i++) {
+        const struct rf_group_block *committed = roster->groups[i]->committed;
+        if (committed != NULL && committed->shared != NULL) {
+            rf_ring_trim(committed->shared->ring);
+        }
+    }
+}

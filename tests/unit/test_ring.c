@@ -290,6 +290,43 @@ static void ring_stays_small_and_right_as_it_grows_and_shrinks(void **state)
 
 /* ---- refusals ---- */
 
+/* As a publisher does: the ring before goes when the next one has been made for a while. */
+static void ring_of_a_large_family_is_made_where_one_was_freed(void **state)
+{
+    (void)state;
+    static const struct rf_ring_member many[] = {
+        {"a", 60000}, {"b", 60000}, {"c", 60000}, {"d", 60000}, {"e", 10}};
+    static const struct rf_ring_member huge = {"huge", 60000};
+    struct rf_ring *before = build(RF_PLACEMENT_V1, many, COUNT(many));
+    struct rf_ring *ring = before;
+    const void *blocks[2] = {before, NULL};
+    uint16_t slot = 4;
+    for (int i = 1; i < 7; i++) {
+        const struct rf_ring_member small = {i % 2 == 0 ? "even" : "odd", 10};
+        struct rf_ring *next = NULL;
+        assert_int_equal(rf_ring_update(ring, &slot, 1, &small, 1, &slot, &next, NULL), 0);
+        rf_ring_check(next);
+        if (i == 1) {
+            blocks[1] = next;
+        }
+        assert_ptr_equal(next, blocks[i % 2]);
+        rf_ring_free(ring);
+        ring = next;
+    }
+    struct rf_ring *larger = NULL; /* than the spare block */
+    assert_int_equal(rf_ring_update(ring, NULL, 0, &huge, 1, &slot, &larger, NULL), 0);
+    rf_ring_check(larger);
+    rf_ring_free(larger); /* and it is spare now */
+    struct rf_ring *smaller = NULL;
+    static const uint16_t most[] = {0, 1, 2};
+    assert_int_equal(rf_ring_update(ring, most, 3, NULL, 0, NULL, &smaller, NULL), 0);
+    rf_ring_check(smaller);
+    assert_true(rf_ring_size(smaller) < rf_ring_size(ring) / 3);
+    rf_ring_free(ring);
+    rf_ring_trim(smaller);
+    rf_ring_free(smaller);
+}
+
 static void ring_refuses_what_is_out_of_range(void **state)
 {
     (void)state;
@@ -365,6 +402,7 @@ int main(void)
         cmocka_unit_test(ring_update_keeps_slots_and_reuses_free_ones),
         cmocka_unit_test(ring_update_without_change_is_a_copy),
         cmocka_unit_test(ring_stays_small_and_right_as_it_grows_and_shrinks),
+        cmocka_unit_test(ring_of_a_large_family_is_made_where_one_was_freed),
         cmocka_unit_test(ring_refuses_what_is_out_of_range),
         cmocka_unit_test(ring_refuses_one_id_twice),
     };

@@ -41,7 +41,7 @@ static void ring_build_without_memory_says_so_and_leaves_nothing(void **state)
         assert_null(ring);
         assert_string_equal(err.text, "ring of 760 points: out of memory");
     }
-    assert_int_equal(failures, 1); /* a ring is one block */
+    assert_int_equal(failures, 2); /* a ring is one block, and what its kin will share */
 }
 
 /* Fails each allocation of one update in turn; returns how many there were. */
@@ -85,6 +85,31 @@ static void ring_update_without_memory_says_so_and_leaves_nothing(void **state)
     assert_int_equal(fail_update(&large, 1, NULL, 0), 3);
 }
 
+static void ring_update_needs_no_block_where_one_is_spare(void **state)
+{
+    (void)state;
+    static const struct rf_ring_member many[] = {
+        {"a", 60000}, {"b", 60000}, {"c", 60000}, {"d", 60000}, {"e", 10}};
+    static const struct rf_ring_member added = {"f", 10};
+    static const uint16_t removed = 4;
+    struct rf_ring *rings[3] = {NULL};
+    uint16_t slot;
+    assert_int_equal(rf_ring_build(RF_PLACEMENT_V1, many, 5, &rings[0], NULL), 0);
+    assert_int_equal(rf_ring_update(rings[0], &removed, 1, NULL, 0, NULL, &rings[1], NULL), 0);
+    for (int is_trimmed = 0; is_trimmed <= 1; is_trimmed++) {
+        rf_ring_free(rings[0]);
+        rings[0] = NULL;
+        if (is_trimmed) {
+            rf_ring_trim(rings[1]);
+        }
+        failing_alloc_in = 5; /* after the next members and slots, and the points that come */
+        const int code = rf_ring_update(rings[1], NULL, 0, &added, 1, &slot, &rings[0], NULL);
+        assert_int_equal(code, is_trimmed ? -ENOMEM : 0);
+        failing_alloc_in = 0;
+    }
+    rf_ring_free(rings[1]);
+}
+
 static void ring_diff_without_memory_says_so_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -116,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ring_build_without_memory_says_so_and_leaves_nothing),
         cmocka_unit_test(ring_update_without_memory_says_so_and_leaves_nothing),
+        cmocka_unit_test(ring_update_needs_no_block_where_one_is_spare),
         cmocka_unit_test(ring_diff_without_memory_says_so_and_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ enum {
     RECLAIM_INTERVAL_MS = 5,  /* readers leave their sections within microseconds */
     RETRY_INTERVAL_MS = 1000, /* memory was short */
     METRICS_INTERVAL_MS = 1000,
+    TRIM_AFTER_MS = 1000, /* without a change: none is under way that would want the memory */
 
     /* A publication follows after so many events at the latest, however fast more arrive: as many
      * as gossip queues. */
@@ -41,6 +42,7 @@ struct rf_publisher_thread {
     bool is_incomplete;    /* memory was short: the whole list is wanted */
     bool is_commit_wanted; /* the roster may have changes that are not in a catalog */
     bool is_retired;       /* a retired catalog waits for its readers */
+    uint64_t trim_at_ns;   /* 0: nothing was published since the last time */
 };
 
 static uint64_t monotonic_ns(void)
@@ -103,6 +105,7 @@ static void publish_catalog(struct rf_publisher_thread *thread)
            catalog->groups_count, catalog->members_count, catalog->alive_count);
     rf_publish(&thread->publisher, &catalog->published);
     thread->is_retired = true;
+    thread->trim_at_ns = monotonic_ns() + TRIM_AFTER_MS * UINT64_C(1000000);
     (void)pthread_mutex_lock(&thread->notify_lock); /* cannot fail: it is not held here */
     if (thread->notify != NULL) {
         thread->notify(thread->notify_context);
@@ -116,6 +119,14 @@ static void copy_metrics(struct rf_publisher_thread *thread)
     if (now_ns >= thread->metrics_at_ns) {
         thread->metrics_at_ns = now_ns + METRICS_INTERVAL_MS * UINT64_C(1000000);
         rf_gossip_metrics_copy(&thread->metrics, thread->gossip);
+    }
+}
+
+static void trim(struct rf_publisher_thread *thread)
+{
+    if (thread->trim_at_ns != 0 && !thread->is_retired && monotonic_ns() >= thread->trim_at_ns) {
+        thread->trim_at_ns = 0;
+        rf_roster_trim(thread->intake.roster);
     }
 }
 
@@ -154,6 +165,7 @@ static void *run(void *context)
             publish_catalog(thread);
         }
         thread->is_retired = rf_publisher_reclaim(&thread->publisher);
+        trim(thread);
     }
 }
 
