@@ -246,6 +246,7 @@ static int publish(struct rf_replica *replica, uint64_t now_ns, struct rf_error 
     rf_loads_enter(&replica->loads, view->group, view->cells, &next);
     swap_view(replica, view, now_ns);
     rf_loads_leave(&replica->loads);
+    replica->trim_at_ns = now_ns + RF_ROSTER_TRIM_AFTER_MS * UINT64_C(1000000);
     if (replica->hazard.retired_count == 0) {
         rf_loads_sweep(&replica->loads);
     }
@@ -306,6 +307,14 @@ static int judge(struct rf_replica *replica, uint64_t now_ns, struct rf_error *e
     return code;
 }
 
+static void trim(struct rf_replica *replica, uint64_t now_ns)
+{
+    if (replica->trim_at_ns != 0 && now_ns >= replica->trim_at_ns && replica->roster != NULL) {
+        replica->trim_at_ns = 0;
+        rf_roster_trim(replica->roster);
+    }
+}
+
 bool rf_replica_heard(struct rf_replica *replica, uint64_t now_ns)
 {
     bool is_published = false;
@@ -320,9 +329,7 @@ bool rf_replica_heard(struct rf_replica *replica, uint64_t now_ns)
     }
     if (!rf_hazard_reclaim(&replica->hazard)) {
         rf_loads_sweep(&replica->loads);
-        if (replica->roster != NULL) {
-            rf_roster_trim(replica->roster); /* a caller's memory is for what it needs */
-        }
+        trim(replica, now_ns);
     }
     return is_published;
 }

@@ -22,6 +22,7 @@ struct rf_replica {
     char server[sizeof(((struct regfast_watch_status *)NULL)->server)]; /* of the connection */
     enum rf_placement placement;
     struct rf_roster *roster; /* what was told; NULL: to be begun anew */
+    uint64_t trim_at_ns;      /* 0: it was trimmed since the last change */
     uint64_t instance;        /* of the last complete update; 0: the next one is whole */
     uint64_t version;
     bool is_void;      /* no connection, or one that is of no use: pages are refused */

@@ -157,7 +157,9 @@ size_t rf_roster_sweep(struct rf_roster *roster);
 RF_NODISCARD int rf_roster_commit(struct rf_roster *roster, struct rf_catalog **ret_catalog,
                                   struct rf_error *err);
 
-/* Gives back the memory that freed rings have left for the next ones: see rf_ring_free. */
+/* Gives back the memory that freed rings have left for the next ones: see rf_ring_free. To be
+ * called when there has been no change for RF_ROSTER_TRIM_AFTER_MS, so that none wants it. */
+enum { RF_ROSTER_TRIM_AFTER_MS = 1000 };
 void rf_roster_trim(struct rf_roster *roster);
 
 #endif

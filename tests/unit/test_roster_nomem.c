@@ -105,6 +105,42 @@ static void any_allocation_may_fail_and_the_change_is_only_later(void **state)
     assert_true(count > 200);
 }
 
+/* One more commit, after a small change to a large ring; returns how many allocations it made. */
+static size_t count_allocations(struct rf_roster *roster, uint32_t replicas,
+                                struct rf_catalog **ret_catalog)
+{
+    enum { MANY = 1000 };
+    const struct rf_member small = {
+        .id = "small", .group = "g", .addr = "h:1", .replicas = replicas};
+    assert_int_equal(rf_roster_put(roster, &small, NULL), 1);
+    failing_alloc_in = MANY;
+    assert_int_equal(rf_roster_commit(roster, ret_catalog, NULL), 0);
+    const size_t count = MANY - failing_alloc_in;
+    failing_alloc_in = 0;
+    return count;
+}
+
+static void the_memory_of_a_ring_is_kept_for_the_next_until_it_is_trimmed(void **state)
+{
+    (void)state;
+    struct rf_roster *roster = NULL;
+    struct rf_catalog *catalogs[4] = {NULL};
+    assert_int_equal(rf_roster_new(RF_PLACEMENT_V1, &roster, NULL), 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        put_again(roster, "g", i, 60000, "h:1");
+    }
+    (void)count_allocations(roster, 10, &catalogs[0]);
+    const size_t all = count_allocations(roster, 11, &catalogs[1]);
+    rf_catalog_free(catalogs[0]);
+    assert_int_equal(count_allocations(roster, 12, &catalogs[2]), all - 1);
+    rf_catalog_free(catalogs[1]);
+    rf_roster_trim(roster);
+    assert_int_equal(count_allocations(roster, 13, &catalogs[3]), all);
+    rf_catalog_free(catalogs[2]);
+    rf_roster_free(roster);
+    rf_catalog_free(catalogs[3]);
+}
+
 static void a_reader_without_memory_is_not_registered(void **state)
 {
     (void)state;
@@ -144,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_allocation_may_fail_and_the_change_is_only_later),
+        cmocka_unit_test(the_memory_of_a_ring_is_kept_for_the_next_until_it_is_trimmed),
         cmocka_unit_test(a_reader_without_memory_is_not_registered),
         cmocka_unit_test(a_queue_without_memory_is_not_made),
     };

@@ -21,7 +21,6 @@ enum {
     RECLAIM_INTERVAL_MS = 5,  /* readers leave their sections within microseconds */
     RETRY_INTERVAL_MS = 1000, /* memory was short */
     METRICS_INTERVAL_MS = 1000,
-    TRIM_AFTER_MS = 1000, /* without a change: none is under way that would want the memory */
 
     /* A publication follows after so many events at the latest, however fast more arrive: as many
      * as gossip queues. */
@@ -105,7 +104,7 @@ static void publish_catalog(struct rf_publisher_thread *thread)
            catalog->groups_count, catalog->members_count, catalog->alive_count);
     rf_publish(&thread->publisher, &catalog->published);
     thread->is_retired = true;
-    thread->trim_at_ns = monotonic_ns() + TRIM_AFTER_MS * UINT64_C(1000000);
+    thread->trim_at_ns = monotonic_ns() + RF_ROSTER_TRIM_AFTER_MS * UINT64_C(1000000);
     (void)pthread_mutex_lock(&thread->notify_lock); /* cannot fail: it is not held here */
     if (thread->notify != NULL) {
         thread->notify(thread->notify_context);
