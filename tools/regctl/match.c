@@ -77,21 +77,32 @@ static int add_key(struct batch *batch, const char *key, size_t size)
     return batch->count == BATCH_MAX ? flush(batch) : REGCTL_OK;
 }
 
-/* Each line is a key, also an empty one. */
+/* Each line is a key, also an empty one. Of one that is too long for a key only the size is kept.
+ */
 static int add_lines(struct batch *batch)
 {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t size;
+    char *line = malloc(REGFAST_KEY_SIZE_MAX);
+    if (line == NULL) {
+        return rf_regctl_fail(-ENOMEM, "no memory for a line of standard input");
+    }
+    size_t size = 0;
     int status = REGCTL_OK;
-    while (status == REGCTL_OK && (size = getline(&line, &capacity, stdin)) >= 0) {
-        if (size > 0 && line[size - 1] == '\n') {
-            size--;
+    int byte = 0;
+    while (status == REGCTL_OK && (byte = getc_unlocked(stdin)) != EOF) {
+        if (byte == '\n') {
+            status = add_key(batch, line, size);
+            size = 0;
+        } else {
+            if (size < REGFAST_KEY_SIZE_MAX) {
+                line[size] = (char)byte;
+            }
+            size++;
         }
-        status = add_key(batch, line, (size_t)size);
     }
     if (status == REGCTL_OK && ferror(stdin)) {
         status = rf_regctl_fail(-EIO, "cannot read standard input: %s", strerror(errno));
+    } else if (status == REGCTL_OK && size > 0) {
+        status = add_key(batch, line, size); /* the last line's end may be missing */
     }
     free(line);
     return status;
