@@ -50,6 +50,7 @@ struct guard_group {
     size_t failed_count;
     size_t alive_count;       /* said to be */
     size_t ring_count;        /* in the ring */
+    size_t protected_count;   /* of these failed, for whatever reason they are kept */
     size_t kept_count;        /* of these protected as members of this group, not for flapping */
     uint64_t protect_ends_ns; /* 0: not protected */
     char name[];
@@ -231,6 +232,7 @@ static void count_state(struct rf_guard *guard, const struct guard_member *membe
 {
     guard->stats.members_held += member->state == RF_MEMBER_HELD ? add : 0;
     guard->stats.members_protected += member->state == RF_MEMBER_PROTECTED ? add : 0;
+    member->group->protected_count += member->state == RF_MEMBER_PROTECTED ? (size_t)add : 0;
     member->group->kept_count +=
         member->state == RF_MEMBER_PROTECTED && member->is_kept_by_group ? (size_t)add : 0;
     member->group->ring_count += rf_member_is_in_ring(member->state) ? (size_t)add : 0;
@@ -328,11 +330,17 @@ static void set_state(struct rf_guard *guard, uint64_t now_ns, struct guard_memb
     }
 }
 
+/* Nobody in the ring is alive: a new one takes keys only from who does not answer. */
+static bool is_ring_dead(const struct guard_group *group)
+{
+    return group->ring_count == group->protected_count;
+}
+
 static void settle_alive(struct rf_guard *guard, uint64_t now_ns, struct guard_member *member)
 {
     uint64_t enter_ns = 0;
     if (!rf_member_is_in_ring(member->state) && member->is_from_failure &&
-        member->group->ring_count > 0) {
+        !is_ring_dead(member->group)) {
         uint64_t settled_ns = member->back_ns + guard->config.flap_hold_ns / RF_GUARD_SETTLE_PART;
         enter_ns = may_change_ns(guard, member);
         enter_ns = settled_ns > enter_ns ? settled_ns : enter_ns;
@@ -386,10 +394,10 @@ static void settle(struct rf_guard *guard, uint64_t now_ns, struct guard_member 
 
 /* ---- groups ---- */
 
-/* Nobody in the ring, so no keys would move: its held members enter. */
-static void fill_empty_ring(struct rf_guard *guard, uint64_t now_ns, struct guard_group *group)
+/* Its held members enter a ring in which nobody is alive. */
+static void fill_dead_ring(struct rf_guard *guard, uint64_t now_ns, struct guard_group *group)
 {
-    if (group->ring_count > 0 || group->alive_count == 0) {
+    if (!is_ring_dead(group) || group->alive_count == 0) {
         return;
     }
     for (struct guard_link *link = group->members.next; link != &group->members;
@@ -507,7 +515,7 @@ static void forget(struct rf_guard *guard, uint64_t now_ns, struct guard_member 
     remove_member(guard, member);
     if (!is_last) {
         unguard_group(guard, group);
-        fill_empty_ring(guard, now_ns, group);
+        fill_dead_ring(guard, now_ns, group);
     }
 }
 
@@ -560,7 +568,7 @@ int rf_guard_put(struct rf_guard *guard, uint64_t now_ns, const char *id, const 
                  state == RF_MEMBER_FAILED && member->group->protect_ends_ns > now_ns);
         settle(guard, now_ns, member);
         unguard_group(guard, member->group);
-        fill_empty_ring(guard, now_ns, member->group);
+        fill_dead_ring(guard, now_ns, member->group);
     }
     list_remove(&member->changed); /* told here */
     *ret_state = member->state;
@@ -617,7 +625,7 @@ void rf_guard_tick(struct rf_guard *guard, uint64_t now_ns)
         list_remove(&member->waiting);
         settle(guard, now_ns, member);
         unguard_group(guard, member->group);
-        fill_empty_ring(guard, now_ns, member->group);
+        fill_dead_ring(guard, now_ns, member->group);
     }
 }
 
@@ -657,6 +665,7 @@ void rf_guard_check(const struct rf_guard *guard)
             size_t alive = 0;
             size_t failed = 0;
             size_t kept = 0;
+            size_t kept_failed = 0;
             for (struct guard_link *link = group->members.next; link != &group->members;
                  link = link->next) {
                 const struct guard_member *member = MEMBER_OF(link, in_group);
@@ -671,13 +680,15 @@ void rf_guard_check(const struct rf_guard *guard)
                 alive += rf_member_is_in_ring(member->said);
                 failed += member->failed.next != NULL;
                 kept += member->state == RF_MEMBER_PROTECTED && member->is_kept_by_group;
+                kept_failed += member->state == RF_MEMBER_PROTECTED;
                 held += member->state == RF_MEMBER_HELD;
-                protected += member->state == RF_MEMBER_PROTECTED;
                 members_count++;
             }
             RF_ASSERT(in_ring == group->ring_count && alive == group->alive_count);
             RF_ASSERT(failed == group->failed_count && kept == group->kept_count);
-            RF_ASSERT(in_ring > 0 || alive == 0);
+            RF_ASSERT(kept_failed == group->protected_count);
+            RF_ASSERT(in_ring > kept_failed || alive == 0);
+            protected += kept_failed;
             groups_protected += group->protect_ends_ns != 0;
             groups_count++;
         }

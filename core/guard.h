@@ -14,7 +14,8 @@
  * can say so), is forgotten, or after RF_GUARD_PROTECTED_MAX_NS.
  *
  * A graceful leave always counts at once, and so does the return from one; draining is the same. A
- * group that would have nobody in its ring takes its held members: there are no keys to move.
+ * group that would have nobody alive in its ring takes its held members: there are no keys to move
+ * from anybody who answers.
  * core/CATALOG.md says more.
  *
  * Inputs come with the time, a monotonic clock in ns that never goes back. After each input (put,

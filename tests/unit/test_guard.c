@@ -227,6 +227,42 @@ static void an_empty_ring_takes_whom_it_holds(void **state)
     end();
 }
 
+/* Who is kept in a ring though he has failed is nobody to leave it to. */
+static void a_ring_of_failed_members_takes_who_returns(void **state)
+{
+    (void)state;
+    begin(&defaults);
+    all_alive(2);
+    say(0, RF_MEMBER_FAILED);
+    pass(10 * S);
+    say(0, RF_MEMBER_ALIVE);
+    pass(70 * S);
+    assert_int_equal(say(0, RF_MEMBER_FAILED), RF_MEMBER_PROTECTED); /* it has flapped */
+    assert_int_equal(say(1, RF_MEMBER_FAILED), RF_MEMBER_FAILED);
+    pass(10 * S);
+    assert_int_equal(say(1, RF_MEMBER_ALIVE), RF_MEMBER_ALIVE);
+    assert_int_equal(states[0], RF_MEMBER_PROTECTED);
+    end();
+}
+
+static void a_protected_ring_takes_whom_it_holds_when_nobody_else_is_alive(void **state)
+{
+    (void)state;
+    begin(&defaults);
+    all_alive(10);
+    say(9, RF_MEMBER_FAILED);
+    pass(70 * S);
+    assert_int_equal(say(9, RF_MEMBER_ALIVE), RF_MEMBER_HELD);
+    for (int i = 0; i < 8; i++) {
+        say(i, RF_MEMBER_FAILED);
+        assert_int_equal(states[9], RF_MEMBER_HELD);
+    }
+    assert_int_equal(say(8, RF_MEMBER_FAILED), RF_MEMBER_PROTECTED);
+    assert_int_equal(states[9], RF_MEMBER_ALIVE);
+    assert_int_equal(stats().members_protected, 9);
+    end();
+}
+
 static void without_flap_hold_rings_follow_gossip_at_once(void **state)
 {
     (void)state;
@@ -564,6 +600,8 @@ int main(void)
         cmocka_unit_test(graceful_leaves_and_returns_count_at_once),
         cmocka_unit_test(draining_and_its_end_count_at_once),
         cmocka_unit_test(an_empty_ring_takes_whom_it_holds),
+        cmocka_unit_test(a_ring_of_failed_members_takes_who_returns),
+        cmocka_unit_test(a_protected_ring_takes_whom_it_holds_when_nobody_else_is_alive),
         cmocka_unit_test(without_flap_hold_rings_follow_gossip_at_once),
         cmocka_unit_test(more_than_half_failing_within_a_minute_keeps_the_ring),
         cmocka_unit_test(half_of_a_group_or_a_small_group_is_not_protected),
