@@ -3,10 +3,12 @@
  * admin.c - regctl's side of the admin socket (tools/registry/ADMIN.md).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,19 +53,34 @@ static int wait_for(int fd, short events, uint64_t deadline_ms)
     }
 }
 
-static int open_socket(const char *path, int *ret_fd)
+/* The kernel keeps who connects waiting while the registry has a command to do and others wait
+ * already. */
+static int connect_within(int fd, const struct sockaddr_un *address, uint64_t timeout_ms)
+{
+    const struct timeval timeout = {.tv_sec = (time_t)(timeout_ms / 1000),
+                                    .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0) {
+        return -errno;
+    }
+    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0) {
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
+    }
+    return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int open_socket(const char *path, uint64_t timeout_ms, int *ret_fd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(address.sun_path)) {
         return -ENAMETOOLONG;
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -errno;
     }
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        int code = -errno;
+    int code = connect_within(fd, &address, timeout_ms);
+    if (code < 0) {
         (void)close(fd); /* nothing was written */
         return code;
     }
@@ -130,7 +147,7 @@ static int exchange(const char *path, const char *line, uint64_t timeout_ms, str
 {
     uint64_t deadline_ms = now_ms() + timeout_ms;
     int fd;
-    int code = open_socket(path, &fd);
+    int code = open_socket(path, timeout_ms, &fd);
     if (code < 0) {
         return code;
     }
