@@ -297,8 +297,9 @@ void rf_gossip_keys_report_free(struct rf_gossip_keys_report *report);
 /*
  * Reads the keyring file anew, and takes its keys instead of those in use.
  * Errors: -ENOENT the node was started without one; those of reading it (keyring_file.h), and the
- *         keys stay as they are; -ESHUTDOWN, -ENOMEM, -ETIMEDOUT.
- * Threads: any. Blocks as long as the disk takes.
+ *         keys stay as they are; -ESHUTDOWN, -ENOMEM; -ETIMEDOUT: the disk has not answered for
+ *         some seconds, and when it does the file is read after all.
+ * Threads: any. Blocks as long as the disk takes, for some seconds at most.
  */
 RF_NODISCARD int rf_gossip_keys_reload(struct rf_gossip *gossip, struct rf_error *err);
 

@@ -199,9 +199,12 @@ static void reload(const struct registry *registry)
         rf_log(&registry->log, RF_LOG_INFO,
                "signal=SIGHUP: nothing to reload, there is no -keyring-file and options are read "
                "at start only");
-    } else if (rf_gossip_keys_reload(registry->gossip, &err) < 0) {
-        rf_log(&registry->log, RF_LOG_ERROR, "signal=SIGHUP: the keys stay as they are: %s",
-               err.text);
+        return;
+    }
+    int code = rf_gossip_keys_reload(registry->gossip, &err);
+    if (code < 0) {
+        rf_log(&registry->log, RF_LOG_ERROR, "signal=SIGHUP: the keys stay as they are%s: %s",
+               code == -ETIMEDOUT ? " until their file can be read" : "", err.text);
     } else {
         rf_log(&registry->log, RF_LOG_INFO, "signal=SIGHUP: keyring file read");
     }
