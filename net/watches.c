@@ -74,16 +74,12 @@ static struct rf_watched *find_watched(const struct rf_watches *watches, struct 
     return watched;
 }
 
-/* Keeps the chains short. Without memory they get longer; without any table: false. */
-static bool grow_table(struct rf_watches *watches)
+/* Without memory the table stays as it is: false. */
+static bool resize_table(struct rf_watches *watches, size_t size)
 {
-    if (watches->groups_count < watches->groups_size) {
-        return true;
-    }
-    size_t size = watches->groups_size == 0 ? (size_t)GROUPS_SIZE_FIRST : 2 * watches->groups_size;
     struct rf_watched **groups = calloc(size, sizeof(groups[0]));
     if (groups == NULL) {
-        return watches->groups_size > 0;
+        return false;
     }
     struct rf_watched **before = watches->groups;
     size_t before_size = watches->groups_size;
@@ -100,6 +96,26 @@ static bool grow_table(struct rf_watches *watches)
     }
     free(before);
     return true;
+}
+
+/* Keeps the chains short. Without memory they get longer; without any table: false. */
+static bool grow_table(struct rf_watches *watches)
+{
+    if (watches->groups_count < watches->groups_size) {
+        return true;
+    }
+    return resize_table(watches, watches->groups_size == 0 ? (size_t)GROUPS_SIZE_FIRST
+                                                           : 2 * watches->groups_size) ||
+           watches->groups_size > 0;
+}
+
+/* Every look goes through the whole table: it is not to stay as large as it ever was. */
+static void shrink_table(struct rf_watches *watches)
+{
+    if (watches->groups_size > GROUPS_SIZE_FIRST &&
+        watches->groups_count < watches->groups_size / 8) {
+        (void)resize_table(watches, watches->groups_size / 2); /* or the next time */
+    }
 }
 
 static struct rf_watched *make_watched(struct rf_watches *watches, struct rf_wire_bytes name)
@@ -132,6 +148,7 @@ static void drop_watched(struct rf_watches *watches, struct rf_watched *watched)
     watches->groups_count--;
     free(watched->page);
     free(watched);
+    shrink_table(watches);
 }
 
 /* ---- who is told next ---- */
