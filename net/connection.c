@@ -402,6 +402,17 @@ static int start_watch(void *context, const struct rf_wire_watch_request *reques
     return rf_watch_start(watcher->worker, watcher->connection, request, request_id, err);
 }
 
+/* Since when the connection's client owes the rest of a request; each answer begins the time anew.
+ */
+static void note_cut(const struct rf_worker *worker, struct rf_connection *connection)
+{
+    if (connection->input == NULL || connection->is_blocked) {
+        connection->cut_ns = 0;
+    } else if (connection->cut_ns == 0 || worker->batch_answered > 0) {
+        connection->cut_ns = worker->now_ns;
+    }
+}
+
 /* Answers inside one epoch section: new bytes, or (data NULL) what was held while blocked. */
 static void answer(struct rf_worker *worker, struct rf_connection *connection, const uint8_t *data,
                    size_t size)
@@ -420,6 +431,7 @@ static void answer(struct rf_worker *worker, struct rf_connection *connection, c
         take(worker, connection, &context, data, size);
     }
     rf_reader_leave(&worker->reader);
+    note_cut(worker, connection);
     count_batch(worker);
     if (connection->filling != NULL && rf_buffer_used(connection->filling) == 0) {
         rf_buffer_put(&worker->pool, connection->filling);
@@ -568,6 +580,21 @@ void rf_connections_flush(struct rf_worker *worker)
     }
 }
 
+/* Buffers are short: those of requests that do not go on are for others. While there are enough,
+ * nobody is hurried. */
+static void end_cut_requests(struct rf_worker *worker)
+{
+    const uint64_t patience_ns = worker->timers[RF_TIMER_STALL].timeout_ns;
+    worker->cut_look_ns = worker->now_ns + (uint64_t)RF_CUT_LOOK_MS * 1000000;
+    for (struct rf_connection *connection = worker->all;
+         connection != NULL && rf_buffer_pool_is_short(&worker->pool);
+         connection = connection->all_next) {
+        if (connection->cut_ns > 0 && worker->now_ns - connection->cut_ns >= patience_ns) {
+            no_memory(worker, connection);
+        }
+    }
+}
+
 void rf_connections_expire(struct rf_worker *worker)
 {
     struct rf_server_counters *counters = &worker->counters;
@@ -585,6 +612,9 @@ void rf_connections_expire(struct rf_worker *worker)
             }
             abandon(worker, connection);
         }
+    }
+    if (rf_buffer_pool_is_short(&worker->pool) && worker->now_ns >= worker->cut_look_ns) {
+        end_cut_requests(worker);
     }
 }
 

@@ -36,6 +36,9 @@ enum {
     RF_INPUT_HELD_MAX = 64 * 1024,
     /* The same where buffers have become short: who would need more is closed. Two receives. */
     RF_INPUT_HELD_SHORT_MAX = 16 * 1024,
+    /* While buffers are short, requests that are cut are looked at so often: a few milliseconds of
+     * a second with 65536 connections. */
+    RF_CUT_LOOK_MS = 1000,
     /* The same line is logged at most so often for each worker, however often it happens. */
     RF_LOG_PAUSE_MS = 10 * 1000,
 };
@@ -72,6 +75,7 @@ struct rf_connection {
     uint32_t received;       /* bytes so far, modulo 2^32 */
     uint32_t drain_left;     /* while stopping: bytes that had been received and must be answered */
     uint64_t active_ns;      /* last time that bytes came */
+    uint64_t cut_ns;         /* since when `input` is the beginning of a request; 0: it is not */
     uint64_t deadline_ns;    /* of the timer */
     struct rf_buffer *input; /* of a cut request, or what waits while blocked */
     struct rf_buffer *filling; /* replies that come next */
@@ -133,6 +137,7 @@ struct rf_worker {
     size_t round_answered; /* of the round under way */
     uint64_t accept_at_ns; /* UINT64_MAX: accepting, or stopping */
     uint64_t log_at_ns;    /* no accept trouble is logged before */
+    uint64_t cut_look_ns;  /* no look at cut requests before */
     bool is_stopping;
     bool has_accepted; /* since the start of this round */
 
@@ -187,7 +192,7 @@ void rf_connection_wrote(struct rf_worker *worker, struct rf_connection *connect
 /* Sends what the events of a round have put into outputs: one send for each connection. */
 void rf_connections_flush(struct rf_worker *worker);
 
-/* Closes those whose deadline is over. */
+/* Closes those whose deadline is over, and, if buffers are short, whose requests do not go on. */
 void rf_connections_expire(struct rf_worker *worker);
 
 /* The earliest deadline, UINT64_MAX: none. */

@@ -174,6 +174,48 @@ static void server_closes_who_needs_buffers_beyond_their_limit(void **state)
     }
 }
 
+/* Whose request does not go on keeps its buffer while there are enough, and no longer. */
+static void server_takes_short_buffers_from_requests_that_never_end(void **state)
+{
+    (void)state;
+    enum { COUNT = 400, STALL_MS = 300, LOOK_MS = 1000 /* of the server, between two */ };
+    server.config.buffers_size_max = 1; /* the least it can be: 8 MiB */
+    server.config.stall_timeout_ms = STALL_MS;
+    server.config.workers = 1;
+    test_server_start(&server);
+    int fds[COUNT];
+    static uint8_t start[60000]; /* a MATCH: its key is what there is */
+    static const uint8_t group[] = {3, 'w', 'e', 'b'};
+    rf_wire_header_store(start, RF_WIRE_MATCH, RF_WIRE_OK, 1, sizeof(start) - RF_WIRE_HEADER_SIZE);
+    memcpy(start + RF_WIRE_HEADER_SIZE, group, sizeof(group));
+    int patient = test_connect(&server);
+    test_send(patient, start, sizeof(start) / 2);
+    test_sleep_ms(2 * STALL_MS + LOOK_MS);
+    test_send(patient, start + sizeof(start) / 2, sizeof(start) - sizeof(start) / 2);
+    struct rf_wire_header header;
+    uint8_t payload[256];
+    assert_true(test_receive_reply(patient, &header, payload, sizeof(payload)));
+    assert_int_equal(header.status, RF_WIRE_OK);
+    close(patient);
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = test_connect(&server);
+        size_t size = i < COUNT / 2 ? sizeof(start) - 1 : 100; /* what no large one fits in */
+        (void)send(fds[i], start, size, MSG_NOSIGNAL);
+    }
+    int status = -1;
+    uint64_t end_ms = test_now_ms() + TEST_TIMEOUT_MS / 4;
+    while (status != RF_WIRE_OK && test_now_ms() < end_ms) {
+        int other = test_connect(&server);
+        status = test_match(other, "web", "alice");
+        close(other);
+        test_sleep_ms(10);
+    }
+    assert_int_equal(status, RF_WIRE_OK);
+    for (int i = 0; i < COUNT; i++) {
+        close(fds[i]);
+    }
+}
+
 /* Those that do not read get less as buffers get scarce, so that others find some. */
 static void server_keeps_buffers_for_those_that_read(void **state)
 {
@@ -376,6 +418,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(server_refuses_connections_over_its_limit, prepare, end),
         cmocka_unit_test_setup_teardown(server_closes_who_needs_buffers_beyond_their_limit, prepare,
                                         end),
+        cmocka_unit_test_setup_teardown(server_takes_short_buffers_from_requests_that_never_end,
+                                        prepare, end),
         cmocka_unit_test_setup_teardown(server_keeps_buffers_for_those_that_read, prepare, end),
         cmocka_unit_test_setup_teardown(server_closes_idle_connections_where_told_to, prepare, end),
         cmocka_unit_test_setup_teardown(server_closes_who_does_not_name_a_protocol_in_time, prepare,
