@@ -181,6 +181,7 @@ static void send_more(struct rf_worker *worker, struct rf_connection *connection
             rf_engine_send(worker->engine, &connection->socket, buffer->data + buffer->begin,
                            rf_buffer_used(buffer), is_awaited);
         if (taken == 0) {
+            connection->stall_looks = 0;
             timer_start(worker, connection, RF_TIMER_STALL);
             return;
         }
@@ -580,11 +581,40 @@ void rf_connections_flush(struct rf_worker *worker)
     }
 }
 
+/* False: not a connection any more. */
+static bool get_info(const struct rf_connection *connection, struct tcp_info *ret_info)
+{
+    socklen_t size = sizeof(*ret_info);
+    return getsockopt(connection->socket.fd, IPPROTO_TCP, TCP_INFO, ret_info, &size) == 0 &&
+           size >= offsetof(struct tcp_info, tcpi_bytes_received) +
+                       sizeof(ret_info->tcpi_bytes_received);
+}
+
+/* Whether a peer is still waited for that has not made room for the next send. It may take bytes
+ * all the same: the kernel reports room only when there are some tens of KiB of it. When buffers
+ * are short that is not enough: a byte now and then would keep them for ever. */
+static bool is_waited_for(struct rf_worker *worker, struct rf_connection *connection)
+{
+    struct tcp_info info;
+    const uint32_t taken = get_info(connection, &info) ? (uint32_t)info.tcpi_bytes_acked : 0;
+    const bool goes_on = taken != connection->taken && !rf_buffer_pool_is_short(&worker->pool);
+    if (connection->stall_looks == 0 || goes_on) {
+        connection->stall_looks = 0;
+        connection->taken = taken;
+    }
+    connection->stall_looks++;
+    if (connection->stall_looks > RF_STALL_LOOKS) {
+        return false;
+    }
+    timer_start(worker, connection, RF_TIMER_STALL);
+    return true;
+}
+
 /* Buffers are short: those of requests that do not go on are for others. While there are enough,
  * nobody is hurried. */
 static void end_cut_requests(struct rf_worker *worker)
 {
-    const uint64_t patience_ns = worker->timers[RF_TIMER_STALL].timeout_ns;
+    const uint64_t patience_ns = (uint64_t)worker->config.stall_timeout_ms * 1000000;
     worker->cut_look_ns = worker->now_ns + (uint64_t)RF_CUT_LOOK_MS * 1000000;
     for (struct rf_connection *connection = worker->all;
          connection != NULL && rf_buffer_pool_is_short(&worker->pool);
@@ -607,6 +637,9 @@ void rf_connections_expire(struct rf_worker *worker)
         struct rf_timer_list *list = &worker->timers[i];
         while (list->first != NULL && list->first->deadline_ns <= worker->now_ns) {
             struct rf_connection *connection = list->first;
+            if (i == RF_TIMER_STALL && is_waited_for(worker, connection)) {
+                continue;
+            }
             if (counted[i] != NULL) {
                 rf_counter_add(counted[i], 1);
             }
@@ -628,12 +661,8 @@ void rf_connections_expire(struct rf_worker *worker)
 static uint32_t unseen_size(const struct rf_connection *connection)
 {
     struct tcp_info info;
-    socklen_t size = sizeof(info);
-    if (getsockopt(connection->socket.fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ||
-        size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received)) {
-        return 0; /* not a connection any more */
-    }
-    return (uint32_t)info.tcpi_bytes_received - connection->received;
+    return get_info(connection, &info) ? (uint32_t)info.tcpi_bytes_received - connection->received
+                                       : 0;
 }
 
 void rf_connections_drain(struct rf_worker *worker)

@@ -269,7 +269,8 @@ static int set_up(struct rf_worker *worker, struct rf_error *err)
     worker->pool.size_max = config->buffers_size_max;
     worker->timers[RF_TIMER_DETECT].timeout_ns = (uint64_t)config->detect_timeout_ms * NS_PER_MS;
     worker->timers[RF_TIMER_IDLE].timeout_ns = (uint64_t)config->idle_timeout_ms * NS_PER_MS;
-    worker->timers[RF_TIMER_STALL].timeout_ns = (uint64_t)config->stall_timeout_ms * NS_PER_MS;
+    worker->timers[RF_TIMER_STALL].timeout_ns =
+        (uint64_t)config->stall_timeout_ms * NS_PER_MS / RF_STALL_LOOKS;
     worker->timers[RF_TIMER_LINGER].timeout_ns = (uint64_t)RF_LINGER_TIMEOUT_MS * NS_PER_MS;
     worker->accept_at_ns = UINT64_MAX;
     worker->now_ns = rf_monotonic_ns();

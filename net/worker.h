@@ -36,6 +36,8 @@ enum {
     RF_INPUT_HELD_MAX = 64 * 1024,
     /* The same where buffers have become short: who would need more is closed. Two receives. */
     RF_INPUT_HELD_SHORT_MAX = 16 * 1024,
+    /* How often, in the time that a reader may take nothing, the kernel is asked whether it has. */
+    RF_STALL_LOOKS = 4,
     /* While buffers are short, requests that are cut are looked at so often: a few milliseconds of
      * a second with 65536 connections. */
     RF_CUT_LOOK_MS = 1000,
@@ -70,9 +72,11 @@ struct rf_connection {
     bool is_peer_done;       /* the peer has closed its half */
     bool is_dirty;           /* in the list of those to flush */
     bool is_gone;            /* RF_EVENT_CLOSED came while it was dirty */
+    uint8_t stall_looks;     /* since a byte was taken, while one is waited for */
     bool is_watch_late;      /* a watch was due when the last send was over, and is not told yet */
     uint32_t need;           /* bytes of `input` without which there is nothing to do */
     uint32_t received;       /* bytes so far, modulo 2^32 */
+    uint32_t taken;          /* bytes that the peer had taken at the last look, modulo 2^32 */
     uint32_t drain_left;     /* while stopping: bytes that had been received and must be answered */
     uint64_t active_ns;      /* last time that bytes came */
     uint64_t cut_ns;         /* since when `input` is the beginning of a request; 0: it is not */

@@ -107,6 +107,44 @@ static void server_pauses_for_a_slow_reader_and_goes_on(void **state)
     close(fd);
 }
 
+/* Some bytes at a time, so few that the kernel does not report room within the time to stall. */
+static void server_waits_for_a_reader_that_takes_bytes_however_few(void **state)
+{
+    (void)state;
+    enum { COUNT = 40, STALL_MS = 2000 };
+    server.config.stall_timeout_ms = STALL_MS;
+    test_server_start(&server);
+    int fd = test_try_connect(&server, 4096);
+    assert_true(fd >= 0);
+    test_send(fd, rf_wire_preface, RF_WIRE_PREFACE_SIZE);
+    static uint8_t requests[COUNT * 64];
+    size_t size = 0;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        size += rf_wire_members_request_encode(requests + size, sizeof(requests) - size, i,
+                                               (struct rf_wire_bytes){"big", 3},
+                                               (struct rf_wire_bytes){"", 0});
+    }
+    test_send(fd, requests, size);
+    uint8_t head[RF_WIRE_HEADER_SIZE];
+    static uint8_t payload[RF_WIRE_PAGE_SIZE_MAX];
+    assert_true(test_receive(fd, head, sizeof(head)));
+    struct rf_wire_header header = rf_wire_header_load(head);
+    assert_true(header.payload_size <= sizeof(payload));
+    size_t got = 0;
+    for (uint64_t end_ms = test_now_ms() + (uint64_t)3 * STALL_MS; test_now_ms() < end_ms;) {
+        size_t part = header.payload_size - got < 200 ? header.payload_size - got : 200;
+        assert_true(test_receive(fd, payload + got, part)); /* 10 KB/s at most */
+        got += part;
+        test_sleep_ms(20);
+    }
+    assert_true(test_receive(fd, payload + got, header.payload_size - got));
+    for (uint32_t i = 1; i < COUNT; i++) {
+        assert_true(test_receive_reply(fd, &header, payload, sizeof(payload)));
+        assert_int_equal(header.request_id, i);
+    }
+    close(fd);
+}
+
 static void server_refuses_connections_over_its_limit(void **state)
 {
     (void)state;
@@ -415,6 +453,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(server_bounds_what_a_slow_reader_costs_and_closes_it,
                                         prepare, end),
         cmocka_unit_test_setup_teardown(server_pauses_for_a_slow_reader_and_goes_on, prepare, end),
+        cmocka_unit_test_setup_teardown(server_waits_for_a_reader_that_takes_bytes_however_few,
+                                        prepare, end),
         cmocka_unit_test_setup_teardown(server_refuses_connections_over_its_limit, prepare, end),
         cmocka_unit_test_setup_teardown(server_closes_who_needs_buffers_beyond_their_limit, prepare,
                                         end),
