@@ -380,6 +380,60 @@ def in_child(body: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+class Signals(unittest.TestCase):
+    """A handler runs in the main thread, in the middle of what that does."""
+
+    def in_handler(self, handler: Callable[[], None], body: Callable[[], None]) -> None:
+        failed: list[BaseException] = []
+
+        def handle(*_: object) -> None:
+            try:
+                handler()
+            except BaseException as error:
+                failed.append(error)
+
+        before = signal.signal(signal.SIGUSR1, handle)
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+        timer.start()
+        try:
+            body()
+        finally:
+            timer.join()
+        if failed:
+            raise failed[0]
+
+    def test_handler_closes_what_is_waited_for(self) -> None:
+        def body() -> None:
+            for background in (True, False):
+                for closed in ("client", "watch"):
+                    client = regfast.Client("127.0.0.1:1", background=background)
+                    watch = client.watch("web")
+                    close = client.close if closed == "client" else watch.close
+
+                    def wait() -> None:
+                        with self.assertRaisesRegex(ValueError, f"the {closed} is closed"):
+                            watch.wait(timeout=WAIT_S)
+
+                    self.in_handler(close, wait)
+                    client.close()
+
+        self.assertEqual(in_child(body), 0)
+
+    def test_handler_that_asks_is_refused(self) -> None:
+        def body() -> None:
+            with regfast.Client("127.0.0.1:1") as client, client.watch("web") as watch:
+
+                def wait() -> None:
+                    with self.assertRaises(regfast.UnavailableError):
+                        watch.wait(timeout=0.6)
+
+                with self.assertRaisesRegex(RuntimeError, "the client is in use"):
+                    self.in_handler(client.ping, wait)
+
+        self.assertEqual(in_child(body), 0)
+
+
 class Fork(unittest.TestCase):
     def test_while_a_thread_waits(self) -> None:
         registry = Registry("r")
@@ -405,7 +459,7 @@ class Fork(unittest.TestCase):
             thread = threading.Thread(target=wait)
             thread.start()
             try:
-                eventually(lambda: client._gate._inside > 0)
+                eventually(lambda: len(client._gate._inside) > 0)
                 for _ in range(20):
                     self.assertEqual(in_child(close), 0)
             finally:

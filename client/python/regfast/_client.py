@@ -73,14 +73,16 @@ class Client:
             self.close()
 
     def close(self) -> None:
-        """Ends the connection and all watches; calls that are under way end first. May be called
-        again."""
-        if self._gate.close():
-            for watch in self._watches:
-                watch._forget()
-            self._watches.clear()
-            lib.regfast_close(self._handle)
-            self._handle = ctypes.c_void_p()
+        """Ends the connection and all watches; calls that are under way end first, also one that a
+        signal's handler has interrupted. May be called again."""
+        self._gate.close(self._end)
+
+    def _end(self) -> None:
+        for watch in self._watches:
+            watch._forget()
+        self._watches.clear()
+        lib.regfast_close(self._handle)
+        self._handle = ctypes.c_void_p()
 
     @contextmanager
     def _open(self) -> Iterator[ctypes.c_void_p]:

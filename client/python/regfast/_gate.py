@@ -4,7 +4,7 @@
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -31,39 +31,60 @@ os.register_at_fork(after_in_child=_renew_all)
 
 class Gate:
     """Of what is closed while other threads may use it: nobody enters any more, and closing waits
-    for who is inside. `is_exclusive`: one at a time."""
+    for who is inside. `is_exclusive`: one at a time. A signal's handler runs in the middle of what
+    its thread does, and must not wait for that."""
 
     def __init__(self, what: str, *, is_exclusive: bool) -> None:
         self._what = what
         self._changed = threading.Condition()
         self._is_exclusive = is_exclusive
-        self._inside = 0
+        self._inside: list[int] = []  # threads
         self._is_closed = False
+        self._end: Callable[[], None] | None = None  # left to the last one inside
         renew_in_children(self)
 
     def _renew(self) -> None:
+        ours = [thread for thread in self._inside if thread == threading.get_ident()]
         self._changed = threading.Condition()
-        if self._is_exclusive and self._inside > 0:
+        if self._is_exclusive and self._inside != ours:
             self._is_closed = True  # it is in the middle of something for ever: left as it is
-        self._inside = 0
+        self._inside = ours
 
     @contextmanager
     def enter(self) -> Iterator[None]:
+        thread = threading.get_ident()
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_exclusive or self._inside == 0)
+            if self._is_exclusive and thread in self._inside:
+                raise RuntimeError(f"{self._what} is in use by what this thread was interrupted in")
+            self._changed.wait_for(lambda: not self._is_exclusive or not self._inside)
             if self._is_closed:
                 raise ValueError(f"{self._what} is closed")
-            self._inside += 1
+            self._inside.append(thread)
         try:
             yield
         finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify_all()
+            self._leave(thread)
 
-    def close(self) -> bool:
-        """Whether it was open."""
+    def _leave(self, thread: int) -> None:
+        end = None
         with self._changed:
-            was_closed, self._is_closed = self._is_closed, True
-            self._changed.wait_for(lambda: self._inside == 0)
-            return not was_closed
+            self._inside.remove(thread)
+            self._changed.notify_all()
+            if not self._inside:
+                end, self._end = self._end, None
+        if end is not None:
+            end()
+
+    def close(self, end: Callable[[], None]) -> None:
+        """Calls `end` when nobody is inside: that may be later, if this thread is. The first time
+        only."""
+        with self._changed:
+            is_inside = threading.get_ident() in self._inside
+            is_first = not self._is_closed
+            self._is_closed = True
+            if is_first and is_inside:
+                self._end = end
+            if not is_inside:
+                self._changed.wait_for(lambda: not self._inside)
+        if is_first and not is_inside:
+            end()

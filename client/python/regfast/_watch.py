@@ -57,7 +57,7 @@ class Watch:
     def __init__(self, client: "Client", group: str) -> None:
         self._client = client
         self._gate = Gate("the watch", is_exclusive=False)
-        self._lock = threading.Lock()  # of the reader, which one thread uses at a time
+        self._lock = threading.RLock()  # of the reader: of one thread, and handlers within it
         self._handle = ctypes.c_void_p()
         self._reader = ctypes.c_void_p()
         self.group = group
@@ -71,7 +71,7 @@ class Watch:
             client._watches.add(self)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -85,17 +85,18 @@ class Watch:
         self.close()
 
     def close(self) -> None:
-        """Ends the watch. May be called again."""
-        if not self._gate.close():
-            return
+        """Ends the watch, as Client.close. May be called again."""
+        self._gate.close(self._end)
+
+    def _end(self) -> None:
         try:
             with self._client._open():
-                handle = self._handle
+                handle, self._handle = self._handle, ctypes.c_void_p()
                 self._forget()
                 lib.regfast_watch_close(handle)
                 self._client._watches.discard(self)
-        except ValueError:
-            pass  # its client is closed, and it with that
+        except (ValueError, RuntimeError):
+            pass  # its client is closed, and it with that; or interrupted, and it ends with that
 
     def _forget(self) -> None:
         """Before its handle ends."""
