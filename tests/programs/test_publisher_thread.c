@@ -202,6 +202,48 @@ static void publisher_thread_shows_readers_whole_catalogs_under_churn(void **sta
     }
 }
 
+static atomic_bool is_memory_short;
+static atomic_uint complaints;
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return atomic_load(&is_memory_short) ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+static void count_complaint(void *context, enum rf_log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    atomic_fetch_add(&complaints, strstr(line, "catalog not made") != NULL);
+}
+
+static void publisher_thread_without_memory_tries_again_when_it_says(void **state)
+{
+    (void)state;
+    enum { EVENTS_COUNT = 60 };
+    struct fixture fixture = {.gossip = fake_gossip_new()};
+    const struct rf_log log = {.level_max = RF_LOG_ERROR, .write = count_complaint};
+    const struct rf_guard_config no_guard = {.flap_hold_ns = 0};
+    assert_int_equal(
+        rf_publisher_thread_new(RF_PLACEMENT_V1, &no_guard, &log, &fixture.thread, NULL), 0);
+    struct rf_reader *reader = new_reader(&fixture);
+    assert_int_equal(rf_publisher_thread_start(fixture.thread, fixture.gossip, NULL), 0);
+    atomic_store(&is_memory_short, true);
+    for (unsigned i = 0; i < EVENTS_COUNT; i++) {
+        fake_gossip_push(fixture.gossip, RF_GOSSIP_EVENT_MEMBER, i, RF_MEMBER_ALIVE);
+        (void)usleep(5000);
+    }
+    atomic_store(&is_memory_short, false);
+    assert_in_range(atomic_load(&complaints), 1, EVENTS_COUNT / 4); /* one a second */
+    wait_for_alive(reader, EVENTS_COUNT);
+    free_reader(reader);
+    rf_publisher_thread_free(fixture.thread);
+    fake_gossip_free(fixture.gossip);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +255,7 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(publisher_thread_shows_readers_whole_catalogs_under_churn,
                                         setup, teardown),
+        cmocka_unit_test(publisher_thread_without_memory_tries_again_when_it_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

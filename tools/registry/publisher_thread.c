@@ -40,6 +40,7 @@ struct rf_publisher_thread {
     void *notify_context;
     bool is_incomplete;    /* memory was short: the whole list is wanted */
     bool is_commit_wanted; /* the roster may have changes that are not in a catalog */
+    uint64_t commit_at_ns; /* memory was short: no catalog is tried before */
     bool is_retired;       /* a retired catalog waits for its readers */
     uint64_t trim_at_ns;   /* 0: nothing was published since the last time */
 };
@@ -92,6 +93,7 @@ static void publish_catalog(struct rf_publisher_thread *thread)
     if (ret < 0) {
         rf_log(log, RF_LOG_ERROR, "catalog not made, tried again in %d ms reason=\"%s\"",
                RETRY_INTERVAL_MS, err.text);
+        thread->commit_at_ns = monotonic_ns() + RETRY_INTERVAL_MS * UINT64_C(1000000);
         return; /* is_commit_wanted stays */
     }
     thread->is_commit_wanted = false;
@@ -160,7 +162,7 @@ static void *run(void *context)
         if (rf_intake_tick(&thread->intake, monotonic_ns())) {
             thread->is_commit_wanted = true;
         }
-        if (thread->is_commit_wanted) {
+        if (thread->is_commit_wanted && monotonic_ns() >= thread->commit_at_ns) {
             publish_catalog(thread);
         }
         thread->is_retired = rf_publisher_reclaim(&thread->publisher);
