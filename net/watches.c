@@ -27,11 +27,11 @@ struct rf_watch {
 /* A group that somebody watches, whether or not it exists. */
 struct rf_watched {
     struct rf_watched *hash_next;
+    struct rf_watched *look_next, *look_previous; /* of all, in the order of a look */
     struct rf_watch *watches;
     uint64_t version;   /* of the last update that began; 0: absent; or VERSION_ANOTHER */
     uint64_t told_ns;   /* when that was */
     uint64_t window_ns; /* from then on */
-    bool is_waiting;    /* it has changed, and waits for the end of its window */
     /* The last update that fit one page, to be copied: what it began and ended with. */
     struct rf_watch_cursor page_before, page_after;
     uint8_t *page;
@@ -109,7 +109,7 @@ static bool grow_table(struct rf_watches *watches)
            watches->groups_size > 0;
 }
 
-/* Every look goes through the whole table: it is not to stay as large as it ever was. */
+/* It is not to stay as large as it ever was. */
 static void shrink_table(struct rf_watches *watches)
 {
     if (watches->groups_size > GROUPS_SIZE_FIRST &&
@@ -134,6 +134,9 @@ static struct rf_watched *make_watched(struct rf_watches *watches, struct rf_wir
     struct rf_watched **bucket = bucket_of(watches, name.data, name.size);
     watched->hash_next = *bucket;
     *bucket = watched;
+    watched->look_previous = watches->look_last;
+    *(watches->look_last == NULL ? &watches->look_first : &watches->look_last->look_next) = watched;
+    watches->look_last = watched;
     watches->groups_count++;
     return watched;
 }
@@ -145,6 +148,13 @@ static void drop_watched(struct rf_watches *watches, struct rf_watched *watched)
         at = &(*at)->hash_next;
     }
     *at = watched->hash_next;
+    struct rf_watched *next = watched->look_next;
+    struct rf_watched *previous = watched->look_previous;
+    *(previous == NULL ? &watches->look_first : &previous->look_next) = next;
+    *(next == NULL ? &watches->look_last : &next->look_previous) = previous;
+    if (watches->look_at == watched) {
+        watches->look_at = next;
+    }
     watches->groups_count--;
     free(watched->page);
     free(watched);
@@ -228,6 +238,9 @@ void rf_watches_end(struct rf_worker *worker, struct rf_connection *connection)
         struct rf_watched *watched = watch->group;
         next = watch->connection_next;
         undo_due(watches, watch);
+        if (watches->look_watch == watch) {
+            watches->look_watch = watch->group_next;
+        }
         *(watch->group_previous == NULL ? &watched->watches : &watch->group_previous->group_next) =
             watch->group_next;
         if (watch->group_next != NULL) {
@@ -281,48 +294,52 @@ static void begin_window(struct rf_watched *watched, uint64_t now_ns)
     watched->told_ns = now_ns;
 }
 
-static void look_at_group(struct rf_worker *worker, const struct rf_catalog *catalog,
+/* Whether its watchers are to be told. */
+static bool look_at_group(struct rf_worker *worker, const struct rf_catalog *catalog,
                           struct rf_watched *watched)
 {
     struct rf_watches *watches = &worker->watches;
     const struct rf_group *group = group_of(catalog, watched);
     const uint64_t version = group == NULL ? 0 : group->version;
     if (version == watched->version) {
-        watched->is_waiting = false;
-        return;
+        return false;
     }
     const uint64_t end_ns = watched->told_ns + watched->window_ns;
     if (worker->now_ns < end_ns) {
-        watched->is_waiting = true;
         watches->window_ns = end_ns < watches->window_ns ? end_ns : watches->window_ns;
-        return;
+        return false;
     }
     begin_window(watched, worker->now_ns);
     watched->version = version;
-    watched->is_waiting = false;
-    for (struct rf_watch *watch = watched->watches; watch != NULL; watch = watch->group_next) {
-        make_due(watches, watch);
-    }
+    return true;
 }
 
 void rf_watches_look(struct rf_worker *worker)
 {
     struct rf_watches *watches = &worker->watches;
-    if (watches->count > 0 && worker->now_ns < watches->look_ns) {
-        watches->window_ns =
-            watches->look_ns < watches->window_ns ? watches->look_ns : watches->window_ns;
-        return;
+    if (watches->look_ns < watches->window_ns) {
+        watches->window_ns = watches->look_ns;
     }
-    watches->window_ns = UINT64_MAX;
-    if (watches->count == 0) {
-        return;
-    }
-    watches->look_ns = worker->now_ns + watches->groups_count * RF_WATCH_LOOK_NS;
+}
+
+static bool is_looking(const struct rf_watches *watches)
+{
+    return watches->look_at != NULL || watches->look_watch != NULL;
+}
+
+/* Goes on with a look. What is published meanwhile is looked for by the next one. */
+static void look(struct rf_worker *worker)
+{
+    struct rf_watches *watches = &worker->watches;
     const struct rf_catalog *catalog = rf_catalog_of(rf_reader_enter(&worker->reader));
-    for (size_t i = 0; i < watches->groups_size; i++) {
-        for (struct rf_watched *watched = watches->groups[i]; watched != NULL;
-             watched = watched->hash_next) {
-            look_at_group(worker, catalog, watched);
+    for (int i = 0; i < RF_WATCH_LOOK_ROUND_MAX && is_looking(watches); i++) {
+        if (watches->look_watch != NULL) {
+            make_due(watches, watches->look_watch);
+            watches->look_watch = watches->look_watch->group_next;
+        } else {
+            struct rf_watched *watched = watches->look_at;
+            watches->look_at = watched->look_next;
+            watches->look_watch = look_at_group(worker, catalog, watched) ? watched->watches : NULL;
         }
     }
     rf_reader_leave(&worker->reader);
@@ -445,8 +462,13 @@ void rf_watches_insist(struct rf_worker *worker, struct rf_connection *connectio
 void rf_watches_tell(struct rf_worker *worker)
 {
     struct rf_watches *watches = &worker->watches;
-    if (watches->window_ns <= worker->now_ns) {
-        rf_watches_look(worker);
+    if (!is_looking(watches) && watches->window_ns <= worker->now_ns) {
+        watches->window_ns = UINT64_MAX;
+        watches->look_ns = worker->now_ns + watches->groups_count * RF_WATCH_LOOK_NS;
+        watches->look_at = watches->look_first;
+    }
+    if (is_looking(watches)) {
+        look(worker);
     }
     if (watches->due_first == NULL) {
         return;
@@ -462,5 +484,6 @@ void rf_watches_tell(struct rf_worker *worker)
 
 uint64_t rf_watches_deadline_ns(const struct rf_worker *worker)
 {
-    return worker->watches.due_first != NULL ? 0 : worker->watches.window_ns;
+    const struct rf_watches *watches = &worker->watches;
+    return watches->due_first != NULL || is_looking(watches) ? 0 : watches->window_ns;
 }

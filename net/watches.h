@@ -26,6 +26,9 @@ enum {
     /* After a look at the groups that are watched, pause so long for each: a tenth of the time
      * goes into looking at most, however many are watched and however often somebody publishes. */
     RF_WATCH_LOOK_NS = 1000,
+    /* Groups that are looked at, and watchers found to be told, in one round: some 100 us. The look
+     * goes on in the next one. */
+    RF_WATCH_LOOK_ROUND_MAX = 1024,
 };
 
 struct rf_worker;
@@ -44,6 +47,11 @@ struct rf_watches {
     /* The earliest end of a window that something waits for; UINT64_MAX: none. */
     uint64_t window_ns;
     uint64_t look_ns; /* no look before */
+    /* All groups. While a look is under way: the next of them, and the next watcher of the one
+     * before it, which has changed. */
+    struct rf_watched *look_first, *look_last;
+    struct rf_watched *look_at;
+    struct rf_watch *look_watch;
 };
 
 void rf_watches_init(struct rf_watches *watches);
@@ -70,7 +78,7 @@ void rf_watches_resume(struct rf_worker *worker, struct rf_connection *connectio
  */
 void rf_watches_insist(struct rf_worker *worker, struct rf_connection *connection);
 
-/* Somebody has published. */
+/* Somebody has published: rf_watches_tell looks what that changes, as soon as it may. */
 void rf_watches_look(struct rf_worker *worker);
 
 /* Tells those that are due, up to RF_WATCH_PAGES_ROUND_MAX. Call once in a round, before outputs
