@@ -148,10 +148,12 @@ size_t rf_roster_sweep(struct rf_roster *roster);
  * Makes the next catalog: groups touched since the last commit are rebuilt, the others shared. The
  * ring of a touched group is updated from the one before if a member or a weight in it changed,
  * and shared if only addresses or states did. *ret_catalog is NULL if nothing changed. The first
- * commit always makes one.
+ * commit always makes one. Returns 0; or 1 if there was no memory for some of the touched groups,
+ * the last of which `err` names: they are in the catalog as they were before, and their changes
+ * stay pending.
  *
  * Ownership: the caller owns it and hands it to rf_publish. It may outlive the roster.
- * Errors:    -ENOMEM; the changes stay pending, a later commit may succeed.
+ * Errors:    -ENOMEM no catalog; all changes stay pending, a later commit may succeed.
  * Cost:      O(groups), plus O(members) and a copy of the ring for each touched group.
  */
 RF_NODISCARD int rf_roster_commit(struct rf_roster *roster, struct rf_catalog **ret_catalog,

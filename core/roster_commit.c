@@ -10,7 +10,9 @@
 /*
  * A commit first makes everything that can fail, beside what is there: for each touched group the
  * sorted entries, the ring and the block, then the catalog. Only then does it change the roster,
- * and nothing of that can fail. A failure before throws the new parts away.
+ * and nothing of that can fail. A group that there was no memory for stays as it was, so that one
+ * large group does not keep all others from changing; a failure of the rest throws the new parts
+ * away.
  */
 
 static int compare_entries(const void *a, const void *b)
@@ -382,6 +384,16 @@ static void accept_group(struct rf_roster_group *group)
 
 /* ---- catalogs ---- */
 
+/* What the next catalog has of a group; NULL: nothing. A touched group that memory was short for is
+ * as it was. */
+static const struct rf_group_block *next_block(const struct rf_roster_group *group)
+{
+    if (group->members_count == 0) {
+        return NULL;
+    }
+    return group->next != NULL ? group->next : group->committed;
+}
+
 /* Refers to nothing yet, so that it can be thrown away by free. */
 static struct rf_catalog *make_catalog(const struct rf_roster *roster)
 {
@@ -393,16 +405,20 @@ static struct rf_catalog *make_catalog(const struct rf_roster *roster)
     groups = (const struct rf_group **)(catalog + 1);
     uint64_t groups_sum = 0;
     size_t count = 0;
+    size_t members_count = 0;
+    size_t alive_count = 0;
     bool is_renamed = roster->index == NULL;
     for (size_t i = 0; i < roster->groups_count; i++) {
-        const struct rf_roster_group *group = roster->groups[i];
-        is_renamed |= (group->members_count == 0) != (group->committed == NULL);
-        if (group->members_count > 0) {
-            groups[count++] = group->is_dirty ? &group->next->group : &group->committed->group;
-            groups_sum += group->digest;
+        const struct rf_group_block *block = next_block(roster->groups[i]);
+        is_renamed |= (block == NULL) != (roster->groups[i]->committed == NULL);
+        if (block != NULL) {
+            groups[count++] = &block->group;
+            groups_sum += block->group.digest;
+            members_count += block->group.members_count;
+            alive_count += block->group.alive_count;
         }
     }
-    RF_ASSERT(count == roster->groups_used);
+    RF_ASSERT(count <= roster->groups_used);
     *catalog = (struct rf_catalog){
         .published = {.free = rf_catalog_free_published},
         .version = roster->version + 1,
@@ -410,8 +426,8 @@ static struct rf_catalog *make_catalog(const struct rf_roster *roster)
         .placement = roster->placement,
         .groups = groups,
         .groups_count = count,
-        .members_count = roster->members_count,
-        .alive_count = roster->alive_count,
+        .members_count = members_count,
+        .alive_count = alive_count,
         .index = is_renamed ? rf_catalog_index_new(groups, count) : roster->index,
     };
     if (catalog->index == NULL) {
@@ -421,7 +437,7 @@ static struct rf_catalog *make_catalog(const struct rf_roster *roster)
     return catalog;
 }
 
-/* The roster takes over all that was made. Cannot fail. */
+/* The roster takes over all that was made; groups that were not stay touched. Cannot fail. */
 static void accept_catalog(struct rf_roster *roster, struct rf_catalog *catalog)
 {
     if (catalog->index != roster->index) {
@@ -430,45 +446,60 @@ static void accept_catalog(struct rf_roster *roster, struct rf_catalog *catalog)
     }
     catalog->index->refs++;
     size_t kept_count = 0;
+    roster->is_dirty = false;
     for (size_t i = 0; i < roster->groups_count; i++) {
         struct rf_roster_group *group = roster->groups[i];
         if (group->members_count == 0) {
             rf_roster_group_free(group);
             continue;
         }
-        if (group->is_dirty) {
+        if (group->next != NULL) {
             accept_group(group);
         }
-        group->committed->refs++;
+        if (group->committed != NULL) {
+            group->committed->refs++;
+        }
+        roster->is_dirty |= group->is_dirty;
         roster->groups[kept_count++] = group;
     }
-    RF_ASSERT(kept_count == catalog->groups_count);
+    RF_ASSERT(kept_count == roster->groups_used);
     roster->groups_count = kept_count;
     roster->version = catalog->version;
-    roster->is_dirty = false;
+}
+
+/* Prepares every touched group, as far as there is memory. Returns 0, 1 if some of what has changed
+ * is not prepared, or the code if nothing is. */
+static int prepare_groups(const struct rf_roster *roster, struct rf_error *err)
+{
+    bool is_any_ready = false;
+    int code = 0;
+    for (size_t i = 0; i < roster->groups_count; i++) {
+        struct rf_roster_group *group = roster->groups[i];
+        if (group->is_dirty) {
+            int ret = group->members_count > 0 ? prepare_group(roster, group, err) : 0;
+            is_any_ready |= ret == 0;
+            code = ret != 0 ? ret : code;
+        }
+    }
+    return code != 0 && is_any_ready ? 1 : code;
 }
 
 int rf_roster_commit(struct rf_roster *roster, struct rf_catalog **ret_catalog,
                      struct rf_error *err)
 {
     struct rf_catalog *catalog = NULL;
-    int code = 0;
     if (!roster->is_dirty) {
         *ret_catalog = NULL;
         return 0;
     }
-    for (size_t i = 0; i < roster->groups_count && code == 0; i++) {
-        if (roster->groups[i]->is_dirty && roster->groups[i]->members_count > 0) {
-            code = prepare_group(roster, roster->groups[i], err);
-        }
-    }
-    if (code == 0) {
+    int code = prepare_groups(roster, err);
+    if (code >= 0) {
         catalog = make_catalog(roster);
         if (catalog == NULL) {
             code = rf_error_set(err, -ENOMEM, "catalog of %zu groups", roster->groups_used);
         }
     }
-    if (code != 0) {
+    if (code < 0) {
         for (size_t i = 0; i < roster->groups_count; i++) {
             discard_group(roster->groups[i]);
         }
@@ -476,7 +507,7 @@ int rf_roster_commit(struct rf_roster *roster, struct rf_catalog **ret_catalog,
     }
     accept_catalog(roster, catalog);
     *ret_catalog = catalog;
-    return 0;
+    return code;
 }
 
 void rf_roster_trim(struct rf_roster *roster)

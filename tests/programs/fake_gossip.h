@@ -18,4 +18,7 @@ void fake_gossip_push(struct rf_gossip *gossip, enum rf_gossip_event_kind kind, 
 /* Queues the whole list: members 0..count-1, all alive. */
 void fake_gossip_push_resync(struct rf_gossip *gossip, unsigned count);
 
+/* How often the list was asked for, which is not to be had. */
+unsigned fake_gossip_lists_asked(struct rf_gossip *gossip);
+
 #endif

@@ -213,6 +213,16 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
     return atomic_load(&is_memory_short) ? NULL : __real_aligned_alloc(alignment, size);
 }
 
+static atomic_bool are_texts_short; /* members cannot be put */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return atomic_load(&are_texts_short) ? NULL : __real_malloc(size);
+}
+
 static void count_complaint(void *context, enum rf_log_level level, const char *line)
 {
     (void)context;
@@ -244,6 +254,29 @@ static void publisher_thread_without_memory_tries_again_when_it_says(void **stat
     fake_gossip_free(fixture.gossip);
 }
 
+static void
+publisher_thread_without_memory_for_a_member_asks_for_the_list_once_a_second(void **state)
+{
+    enum { EVENTS_COUNT = 60 };
+    struct fixture *fixture = *state;
+    struct rf_reader *reader = new_reader(fixture);
+    assert_int_equal(rf_publisher_thread_start(fixture->thread, fixture->gossip, NULL), 0);
+    atomic_store(&are_texts_short, true);
+    for (unsigned i = 0; i < EVENTS_COUNT; i++) {
+        fake_gossip_push(fixture->gossip, RF_GOSSIP_EVENT_MEMBER, i, RF_MEMBER_ALIVE);
+        (void)usleep(5000);
+    }
+    atomic_store(&are_texts_short, false);
+    assert_in_range(fake_gossip_lists_asked(fixture->gossip), 1, EVENTS_COUNT / 4);
+    for (int ms = 0; ms < WAIT_MS && fake_gossip_lists_asked(fixture->gossip) < 3; ms++) {
+        (void)usleep(1000); /* it is not given up */
+    }
+    assert_true(fake_gossip_lists_asked(fixture->gossip) >= 3);
+    fake_gossip_push_resync(fixture->gossip, EVENTS_COUNT);
+    wait_for_alive(reader, EVENTS_COUNT);
+    free_reader(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +289,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(publisher_thread_shows_readers_whole_catalogs_under_churn,
                                         setup, teardown),
         cmocka_unit_test(publisher_thread_without_memory_tries_again_when_it_says),
+        cmocka_unit_test_setup_teardown(
+            publisher_thread_without_memory_for_a_member_asks_for_the_list_once_a_second, setup,
+            teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,7 @@ struct rf_publisher_thread {
     void (*notify)(void *context);
     void *notify_context;
     bool is_incomplete;    /* memory was short: the whole list is wanted */
+    uint64_t list_at_ns;   /* it is not taken before */
     bool is_commit_wanted; /* the roster may have changes that are not in a catalog */
     uint64_t commit_at_ns; /* memory was short: no catalog is tried before */
     bool is_retired;       /* a retired catalog waits for its readers */
@@ -55,6 +56,10 @@ static uint64_t monotonic_ns(void)
 static void take_whole_list(struct rf_publisher_thread *thread)
 {
     struct rf_gossip_members *members = NULL;
+    if (monotonic_ns() < thread->list_at_ns) {
+        return;
+    }
+    thread->list_at_ns = monotonic_ns() + RETRY_INTERVAL_MS * UINT64_C(1000000);
     if (rf_gossip_members(thread->gossip, &members) < 0) {
         return; /* is_incomplete stays: it is tried again */
     }
@@ -90,13 +95,12 @@ static void publish_catalog(struct rf_publisher_thread *thread)
     struct rf_catalog *catalog = NULL;
     const struct rf_log *log = &thread->intake.log;
     int ret = rf_roster_commit(thread->intake.roster, &catalog, &err);
-    if (ret < 0) {
-        rf_log(log, RF_LOG_ERROR, "catalog not made, tried again in %d ms reason=\"%s\"",
-               RETRY_INTERVAL_MS, err.text);
+    if (ret != 0) {
+        rf_log(log, RF_LOG_ERROR, "catalog not %s, tried again in %d ms reason=\"%s\"",
+               ret < 0 ? "made" : "complete", RETRY_INTERVAL_MS, err.text);
         thread->commit_at_ns = monotonic_ns() + RETRY_INTERVAL_MS * UINT64_C(1000000);
-        return; /* is_commit_wanted stays */
     }
-    thread->is_commit_wanted = false;
+    thread->is_commit_wanted = ret != 0;
     if (catalog == NULL) {
         return;
     }
