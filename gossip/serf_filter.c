@@ -5,11 +5,20 @@
  * Tag filters are regular expressions in RE2 syntax; what we have is POSIX. Only expressions that
  * mean the same in both are tried: ASCII, no backslash, no (?...), no counted repetition (which
  * regcomp may expand without bound). Everything else does not match, as the answer to a doubt.
+ *
+ * Anyone may send a query, and nothing else is done until its filters are, so they have a budget:
+ * regcomp writes (X)+ as (X)(X)*, hence 30 of them inside each other a billion times, and takes
+ * time that grows with the cube of what may be left out.
  */
 #include <ctype.h>
 #include <regex.h>
 
 #include "gossip/serf_private.h"
+
+enum {
+    REPEATS_MAX = 16,      /* of * + ? in an expression: some microseconds */
+    GROUP_REPEATS_MAX = 2, /* of these, + behind a group: each may double what is compiled */
+};
 
 static bool is_plain_text(struct rf_slice text)
 {
@@ -45,6 +54,8 @@ static bool is_portable(struct rf_slice expr)
 {
     bool can_repeat = false; /* what stands before may be followed by * + ? */
     size_t open_count = 0;   /* a ')' without its '(' is a character to POSIX only */
+    size_t repeats_count = 0;
+    size_t group_repeats_count = 0;
     for (size_t i = 0; i < expr.size;) {
         char c = (char)expr.data[i];
         if (c == '[') {
@@ -58,6 +69,11 @@ static bool is_portable(struct rf_slice expr)
         bool is_repeat = c == '*' || c == '+' || c == '?';
         if (c == '\\' || c == '{' || c == '}' || c == ']' || (is_repeat && !can_repeat) ||
             (c == ')' && open_count == 0)) {
+            return false;
+        }
+        repeats_count += is_repeat;
+        group_repeats_count += c == '+' && expr.data[i - 1] == ')';
+        if (repeats_count > REPEATS_MAX || group_repeats_count > GROUP_REPEATS_MAX) {
             return false;
         }
         open_count += c == '(';
@@ -119,6 +135,9 @@ static bool filter_matches(struct rf_slice bytes, struct rf_slice name, struct r
 
 bool rf_serf_filters_match(struct rf_slice filters, struct rf_slice name, struct rf_slice meta)
 {
+    if (filters.size > RF_QUERY_SIZE_MAX) {
+        return false; /* no peer sends such a query, so this one is to keep us busy */
+    }
     struct rf_cursor cursor = rf_cursor_array(filters);
     struct rf_slice filter;
     while (rf_cursor_next_raw(&cursor, &filter)) {

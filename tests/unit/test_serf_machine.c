@@ -407,6 +407,7 @@ static void tag_filters_match_by_regular_expression_and_doubts_do_not(void **sta
                  {"group", "[[:alpha:]]", false},
                  {"group", "(web", false},
                  {"group", "w[^)]b", true},
+                 {"group", "^(we)+(b)+$", true},
                  {"group", "[^\\w]", false}, /* RE2: anything but letters */
                  {"paren", "w)", false},     /* POSIX: as it stands there */
                  {"paren", "w[)]", true}};
@@ -415,6 +416,55 @@ static void tag_filters_match_by_regular_expression_and_doubts_do_not(void **sta
             fail_msg("tag %s, expression %s", cases[i].tag, cases[i].expr);
         }
     }
+}
+
+/* Of an expression of groups inside each other, each repeated; NUL-terminated. */
+static void nest(char ret_expr[RF_SERF_FILTER_EXPR_SIZE_MAX + 1], size_t depth, const char *end)
+{
+    ret_expr[0] = '\0';
+    for (size_t i = 0; i < depth; i++) {
+        strcat(ret_expr, "(");
+    }
+    strcat(ret_expr, "w");
+    for (size_t i = 0; i < depth; i++) {
+        strcat(ret_expr, end);
+    }
+}
+
+/* Each level doubles what regcomp makes of it: a third of these would already take all memory. */
+static void tag_filters_that_would_take_for_ever_do_not_match(void **state)
+{
+    (void)state;
+    char expr[RF_SERF_FILTER_EXPR_SIZE_MAX + 1];
+    nest(expr, 18, ")+");
+    assert_false(tag_filter_matches("group", expr)); /* a moment, but a match without a budget */
+    nest(expr, 80, ")+");
+    assert_false(tag_filter_matches("group", expr));
+    nest(expr, 80, ")*");
+    assert_false(tag_filter_matches("group", expr));
+}
+
+static void a_query_with_endless_filters_is_not_for_us(void **state)
+{
+    (void)state;
+    uint8_t bytes[4096];
+    uint8_t filter[64];
+    struct rf_packer packer = rf_packer(filter, sizeof(filter));
+    struct rf_serf_filter value = {
+        .type = RF_SERF_FILTER_TAG, .tag = rf_slice_text("group"), .expr = rf_slice_text("web")};
+    assert_true(rf_serf_filter_encode(&value, &packer) > 0);
+    struct rf_slice filters[100];
+    for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+        filters[i] = rf_packer_slice(&packer);
+    }
+    struct rf_packer list = rf_packer(bytes, sizeof(bytes));
+    assert_true(rf_pack_raws(&list, filters, 10) > 0);
+    struct rf_slice me = serf->swim.self->link.name;
+    struct rf_slice meta = rf_slice(serf->swim.self->meta, serf->swim.self->meta_size);
+    assert_true(rf_serf_filters_match(rf_packer_slice(&list), me, meta));
+    list = rf_packer(bytes, sizeof(bytes));
+    assert_true(rf_pack_raws(&list, filters, 100) > 0);
+    assert_false(rf_serf_filters_match(rf_packer_slice(&list), me, meta));
 }
 
 static void a_query_for_others_is_only_passed_on(void **state)
@@ -833,6 +883,8 @@ int main(void)
         CASE(user_events_forgotten_for_want_of_room_are_not_new_again),
         CASE(queries_are_acked_on_request_and_passed_on_once),
         CASE(tag_filters_match_by_regular_expression_and_doubts_do_not),
+        CASE(tag_filters_that_would_take_for_ever_do_not_match),
+        CASE(a_query_with_endless_filters_is_not_for_us),
         CASE(a_query_for_others_is_only_passed_on),
         CASE(queries_that_end_go_peers_are_not_passed_on),
         CASE(only_answers_are_relayed),
