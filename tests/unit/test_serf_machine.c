@@ -824,6 +824,35 @@ static void a_push_pull_with_more_left_members_than_are_remembered_is_not_taken(
     }
 }
 
+/* Go peers take and tell names of any length: one such member must not make us deaf for the rest.
+ */
+static void a_push_pull_with_a_name_that_is_too_long_tells_of_the_others(void **state)
+{
+    (void)state;
+    uint8_t bytes[2048];
+    char name[RF_GOSSIP_NAME_SIZE_MAX + 1];
+    memset(name, 'x', sizeof(name));
+    const struct rf_slice too_long = rf_slice(name, sizeof(name));
+    hear_alive("a", 1);
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_serf_push_pull_writer writer;
+    rf_serf_push_pull_begin(&writer, &packer, 40, 50, 60, 0);
+    rf_serf_push_pull_left_members(&writer, 2);
+    rf_serf_push_pull_left_member(&writer, too_long);
+    rf_serf_push_pull_left_member(&writer, rf_slice_text("a"));
+    rf_serf_push_pull_status_ltimes(&writer, 2);
+    rf_serf_push_pull_status_ltime(&writer, too_long, 9);
+    rf_serf_push_pull_status_ltime(&writer, rf_slice_text("b"), 8);
+    assert_true(rf_serf_push_pull_end(&writer) > 0);
+    hear_state(rf_packer_slice(&packer));
+    assert_int_equal(serf->member_time, 40);
+    assert_int_equal(serf->event_time, 50);
+    assert_int_equal(serf->query_time, 60);
+    assert_int_equal(status("a"), RF_SERF_LEAVING);
+    assert_int_equal(serf->intents.count, 1); /* b's */
+    assert_int_equal(serf->stats.serf_dropped_malformed, 1);
+}
+
 /* With its join intent it would look as if it had come back, and then failed; nor does who is
  * joined know of a leave that was announced before, or knows of later ones from a former life. */
 static void a_join_that_ends_while_leaving_ends_in_a_leave(void **state)
@@ -900,6 +929,7 @@ int main(void)
         CASE(a_forgetting_that_was_late_does_not_end_the_next),
         CASE(a_push_pull_brings_no_more_events_than_there_is_room_for),
         CASE(a_push_pull_with_more_left_members_than_are_remembered_is_not_taken),
+        CASE(a_push_pull_with_a_name_that_is_too_long_tells_of_the_others),
         CASE(a_join_that_ends_while_leaving_ends_in_a_leave),
         CASE(a_further_join_that_ends_while_leaving_takes_no_leave_back),
         CASE(leaving_refuses_what_no_longer_makes_sense),
