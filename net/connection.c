@@ -590,6 +590,18 @@ static bool get_info(const struct rf_connection *connection, struct tcp_info *re
                        sizeof(ret_info->tcpi_bytes_received);
 }
 
+/*
+ * Bytes that the kernel has received and this connection has not seen. By the kernel's count, not
+ * by what waits in the socket: an io_uring without deferred task work may have taken some of that
+ * out already. A peer's end counts as one, and ends the waiting for it.
+ */
+static uint32_t unseen_size(const struct rf_connection *connection)
+{
+    struct tcp_info info;
+    return get_info(connection, &info) ? (uint32_t)info.tcpi_bytes_received - connection->received
+                                       : 0;
+}
+
 /* Whether a peer is still waited for that has not made room for the next send. It may take bytes
  * all the same: the kernel reports room only when there are some tens of KiB of it. When buffers
  * are short that is not enough: a byte now and then would keep them for ever. */
@@ -619,7 +631,8 @@ static void end_cut_requests(struct rf_worker *worker)
     for (struct rf_connection *connection = worker->all;
          connection != NULL && rf_buffer_pool_is_short(&worker->pool);
          connection = connection->all_next) {
-        if (connection->cut_ns > 0 && worker->now_ns - connection->cut_ns >= patience_ns) {
+        if (connection->cut_ns > 0 && worker->now_ns - connection->cut_ns >= patience_ns &&
+            unseen_size(connection) == 0) {
             no_memory(worker, connection);
         }
     }
@@ -640,6 +653,11 @@ void rf_connections_expire(struct rf_worker *worker)
             if (i == RF_TIMER_STALL && is_waited_for(worker, connection)) {
                 continue;
             }
+            /* After a pause of this process more has come than one round takes. */
+            if ((i == RF_TIMER_IDLE || i == RF_TIMER_DETECT) && unseen_size(connection) > 0) {
+                timer_start(worker, connection, (enum rf_timer_kind)i);
+                continue;
+            }
             if (counted[i] != NULL) {
                 rf_counter_add(counted[i], 1);
             }
@@ -652,18 +670,6 @@ void rf_connections_expire(struct rf_worker *worker)
 }
 
 /* ---- stopping ---- */
-
-/*
- * Bytes that the kernel has received and this connection has not seen. By the kernel's count, not
- * by what waits in the socket: an io_uring without deferred task work may have taken some of that
- * out already. A peer's end counts as one, and ends the waiting for it.
- */
-static uint32_t unseen_size(const struct rf_connection *connection)
-{
-    struct tcp_info info;
-    return get_info(connection, &info) ? (uint32_t)info.tcpi_bytes_received - connection->received
-                                       : 0;
-}
 
 void rf_connections_drain(struct rf_worker *worker)
 {

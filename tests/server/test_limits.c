@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 #include "tests/support/test_server.h"
@@ -309,6 +310,84 @@ static void server_closes_idle_connections_where_told_to(void **state)
     assert_true(test_info_reaches(&server, "connections_closed_idle", 1));
 }
 
+/* In a process of its own, which ends when `end` does. Its port goes to `port`. */
+static void serve_elsewhere(int port, int end)
+{
+    char byte;
+    test_server_start(&server);
+    const uint16_t number = rf_server_port(server.server);
+    bool is_told = write(port, &number, sizeof(number)) == (ssize_t)sizeof(number);
+    (void)!read(end, &byte, 1);
+    test_server_end(&server);
+    _exit(is_told ? 0 : 1);
+}
+
+static int connect_port(uint16_t port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct timeval timeout = {TEST_TIMEOUT_MS / 1000, 0};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    test_send(fd, rf_wire_preface, RF_WIRE_PREFACE_SIZE);
+    return fd;
+}
+
+/* More of them than the server takes notice of at once when it goes on. */
+static void server_that_was_stopped_closes_nobody_who_asked_meanwhile(void **state)
+{
+    (void)state;
+    enum { COUNT = 700, IDLE_MS = 5000 };
+    static int fds[COUNT];
+    int port_pipe[2];
+    int end_pipe[2];
+    uint16_t port = 0;
+    server.config.idle_timeout_ms = IDLE_MS;
+    server.config.workers = 1;
+    assert_int_equal(pipe2(port_pipe, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(end_pipe, O_CLOEXEC), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(end_pipe[1]);
+        serve_elsewhere(port_pipe[1], end_pipe[0]);
+    }
+    assert_int_equal(read(port_pipe[0], &port, sizeof(port)), sizeof(port));
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = connect_port(port);
+    }
+    for (int i = 0; i < COUNT; i++) { /* all are served */
+        assert_int_equal(test_match(fds[i], "web", "alice"), RF_WIRE_OK);
+    }
+    int status = 0;
+    assert_int_equal(kill(child, SIGSTOP), 0);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    test_sleep_ms(IDLE_MS + 500);
+    uint8_t frame[64];
+    size_t size =
+        rf_wire_match_request_encode(frame, sizeof(frame), 7, (struct rf_wire_bytes){"web", 3},
+                                     (struct rf_wire_bytes){"alice", 5});
+    for (int i = 0; i < COUNT; i++) {
+        test_send(fds[i], frame, size);
+    }
+    assert_int_equal(kill(child, SIGCONT), 0);
+    for (int i = 0; i < COUNT; i++) {
+        struct rf_wire_header header;
+        uint8_t payload[256];
+        assert_true(test_receive_reply(fds[i], &header, payload, sizeof(payload)));
+        assert_int_equal(header.request_id, 7);
+        close(fds[i]);
+    }
+    close(end_pipe[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(end_pipe[0]);
+    close(port_pipe[0]);
+    close(port_pipe[1]);
+}
+
 static void server_closes_who_does_not_name_a_protocol_in_time(void **state)
 {
     (void)state;
@@ -462,6 +541,7 @@ int main(int argc, char **argv)
                                         prepare, end),
         cmocka_unit_test_setup_teardown(server_keeps_buffers_for_those_that_read, prepare, end),
         cmocka_unit_test_setup_teardown(server_closes_idle_connections_where_told_to, prepare, end),
+        cmocka_unit_test_setup(server_that_was_stopped_closes_nobody_who_asked_meanwhile, prepare),
         cmocka_unit_test_setup_teardown(server_closes_who_does_not_name_a_protocol_in_time, prepare,
                                         end),
         cmocka_unit_test_setup_teardown(server_sleeps_while_nobody_asks, prepare, end),
