@@ -22,7 +22,7 @@ enum {
     RF_WATCHES_WORKER_MAX = 262144,  /* of one worker: some 100 MiB */
     RF_WATCH_WINDOW_MS_MIN = 50,     /* between two updates of a group */
     RF_WATCH_WINDOW_MS_MAX = 1000,   /* while changes do not stop */
-    RF_WATCH_PAGES_ROUND_MAX = 64,   /* written in one round: some 100 us if they are small */
+    RF_WATCH_PAGES_ROUND_MAX = 16,   /* written in one round: some 100 us if they are small */
     /* After a look at the groups that are watched, pause so long for each: a tenth of the time
      * goes into looking at most, however many are watched and however often somebody publishes. */
     RF_WATCH_LOOK_NS = 1000,
