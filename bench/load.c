@@ -316,10 +316,12 @@ static int sum_up(const struct run *run, struct bench_result *result, struct rf_
         .duration_ns = config->duration_ns,
         .latencies = latencies,
     };
+    uint64_t answered = 0;
     for (uint32_t i = 0; i < run->started; i++) {
         const struct rf_bench_thread *thread = &run->threads[i];
         rf_histogram_merge(latencies, &thread->latencies);
         result->requests += thread->counts.requests;
+        answered += thread->counts.answered;
         result->bytes_sent += thread->counts.bytes_sent;
         result->bytes_received += thread->counts.bytes_received;
         result->checked += thread->tally.checked;
@@ -328,7 +330,7 @@ static int sum_up(const struct run *run, struct bench_result *result, struct rf_
         note_error(first_error, &thread->tally.first_error);
         note_error(first_error, &thread->lost_error);
     }
-    result->requests_per_second = (double)result->requests * 1e9 / (double)config->duration_ns;
+    result->requests_per_second = (double)answered * 1e9 / (double)config->duration_ns;
     result->requests_per_second_min = result->requests_per_second;
     result->requests_per_second_max = result->requests_per_second;
     return 0;

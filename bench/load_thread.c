@@ -104,11 +104,14 @@ static void send_due(struct loop *loop, uint32_t index, uint64_t now_ns)
     }
 }
 
+/* Nothing is due after the end, however late this thread comes to it. */
 static void schedule(struct loop *loop, uint64_t now_ns)
 {
     uint32_t count = loop->thread->connections_count;
+    uint64_t last_ns = loop->thread->shared->stop_ns - 1;
+    last_ns = now_ns < last_ns ? now_ns : last_ns;
     RF_ASSERT(count > 0);
-    while (rf_bench_due_ns(&loop->schedule, loop->scheduled) <= now_ns) {
+    while (rf_bench_due_ns(&loop->schedule, loop->scheduled) <= last_ns) {
         uint32_t index = (uint32_t)(loop->scheduled % count);
         loop->scheduled++;
         loop->connections[index].due++;
@@ -206,6 +209,7 @@ static size_t read_replies(struct loop *loop, uint32_t index, const uint8_t *dat
         return size;
     }
     uint64_t count = tally->answered - before;
+    loop->counts.answered += loop->is_measuring ? count : 0;
     if (loop->config->rate == 0) {
         record_batches(loop, connection, count);
         if (!loop->is_stopping) {
@@ -398,6 +402,7 @@ static int run(struct loop *loop)
         code = run_until(loop, shared->stop_ns + RF_BENCH_DRAIN_MS * UINT64_C(1000000));
     }
     thread->counts.requests = loop->counts.requests - loop->before.requests;
+    thread->counts.answered = loop->counts.answered;
     if (thread->lost > 0 && thread->lost_error.code == 0) {
         (void)rf_error_set(&thread->lost_error, -ETIMEDOUT, "no reply within %d ms of the end",
                            RF_BENCH_DRAIN_MS);

@@ -32,7 +32,8 @@ struct rf_bench_shared {
 };
 
 struct rf_bench_counts {
-    uint64_t requests;
+    uint64_t requests; /* whose latency counts */
+    uint64_t answered; /* meanwhile; in an open loop others, if the server does not keep up */
     uint64_t bytes_sent, bytes_received;
 };
 

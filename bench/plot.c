@@ -59,7 +59,7 @@ static bool is_same_latency_panel(const struct bench_result *a, const struct ben
            a->rate == b->rate;
 }
 
-/* Open loops have the throughput that was asked for, so there is nothing to show. */
+/* Open loops have the throughput that was asked for, or less: there is no curve to show. */
 static bool is_same_throughput_panel(const struct bench_result *a, const struct bench_result *b)
 {
     return a->connections == b->connections && a->threads == b->threads && !is_open_loop(a) &&
