@@ -326,7 +326,8 @@ static int sum_up(const struct run *run, struct bench_result *result, struct rf_
         result->bytes_received += thread->counts.bytes_received;
         result->checked += thread->tally.checked;
         result->skipped += thread->tally.skipped;
-        result->errors += thread->tally.refused + thread->tally.wrong + thread->lost;
+        result->errors +=
+            thread->tally.refused + thread->tally.wrong + thread->lost + thread->lost_connections;
         note_error(first_error, &thread->tally.first_error);
         note_error(first_error, &thread->lost_error);
     }

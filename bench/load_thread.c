@@ -187,6 +187,7 @@ static void lose(struct loop *loop, uint32_t index, const char *why)
         return;
     }
     connection->is_lost = true;
+    thread->lost_connections++;
     loop->alive_count--;
     if (thread->lost_error.code == 0) {
         (void)rf_error_set(&thread->lost_error, -ECONNRESET, "connection lost: %s", why);
@@ -204,7 +205,6 @@ static size_t read_replies(struct loop *loop, uint32_t index, const uint8_t *dat
         rf_bench_replies_read(loop->workload, loop->truth, &connection->position,
                               connection->sent - connection->answered, data, size, tally, &err);
     if (used < 0) {
-        tally->wrong++;
         lose(loop, index, err.text);
         return size;
     }

@@ -54,6 +54,7 @@ struct rf_bench_thread {
     struct rf_bench_counts counts; /* while it measured */
     struct rf_bench_tally tally;   /* of all */
     uint64_t lost;                 /* requests without a reply */
+    uint64_t lost_connections;     /* also such as had nothing in flight */
     struct rf_error lost_error;    /* why */
     int code;                      /* negative: could not run; text in err */
     struct rf_error err;

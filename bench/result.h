@@ -47,12 +47,10 @@ struct bench_result {
     uint32_t threads;          /* of the generator */
     uint32_t keys_per_request; /* 1: single matches */
     uint32_t rounds;
-    double rate;          /* open loop: intended requests a second; 0: closed loop */
-    uint64_t duration_ns; /* of the round, without its warm-up */
-    uint64_t
-        requests; /* whose latency counts: open loop, those due in the round, in time or late */
-    double requests_per_second; /* answered in the round's time, median; keys: times
-                                   keys_per_request */
+    double rate;                /* open loop: intended requests a second; 0: closed loop */
+    uint64_t duration_ns;       /* of the round, without its warm-up */
+    uint64_t requests;          /* measured; of an open loop those due in the round, late or not */
+    double requests_per_second; /* answered in the round, median; keys: times keys_per_request */
     double requests_per_second_min, requests_per_second_max; /* of the rounds */
     uint64_t bytes_sent, bytes_received;                     /* in the round */
     uint64_t checked; /* answers compared with the local ring, in all rounds */
