@@ -27,6 +27,7 @@ enum {
 
 enum {
     NOTE_SIZE = 160, /* as much as fits into a line of the page */
+    LABEL_SIZE = RF_BENCH_LOAD_TEXT_SIZE + 64,
     POINTS_PER_DECADE = 12,
     DECADES = 5, /* to the 99.999th percentile */
 };
@@ -43,7 +44,8 @@ static bool is_same_series(const struct bench_result *a, const struct bench_resu
 {
     return is_equal_text(a->name, b->name) && is_equal_text(a->engine, b->engine) &&
            is_equal_text(a->client_engine, b->client_engine) && a->busy_poll == b->busy_poll &&
-           a->keys_per_request == b->keys_per_request;
+           a->keys_per_request == b->keys_per_request &&
+           is_equal_text(a->disturbance, b->disturbance);
 }
 
 static bool is_open_loop(const struct bench_result *result)
@@ -388,10 +390,12 @@ static void put_legend_entry(FILE *out, const struct bench_result *result, size_
     if (result->keys_per_request > 1) {
         (void)snprintf(keys, sizeof(keys), ", %u keys", result->keys_per_request);
     }
-    char label[128];
-    (void)snprintf(label, sizeof(label), "%s%s%s%s%s", result->name,
+    char label[LABEL_SIZE];
+    (void)snprintf(label, sizeof(label), "%s%s%s%s%s%s%s", result->name,
                    result->engine != NULL ? " " : "", result->engine != NULL ? result->engine : "",
-                   result->busy_poll ? ", spinning" : "", keys);
+                   result->busy_poll ? ", spinning" : "", keys,
+                   result->disturbance != NULL ? ", " : "",
+                   result->disturbance != NULL ? result->disturbance : "");
     rf_svg_text(out, x + 42, y + 4, RF_SVG_START, "legend", label);
 }
 

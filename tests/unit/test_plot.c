@@ -193,6 +193,19 @@ static void every_series_looks_different(void **state)
     free(svg);
 }
 
+static void a_disturbed_series_is_another_one_and_says_so(void **state)
+{
+    (void)state;
+    (void)bench_samples_add(&samples, "registry", "uring", 8, 64, 2e6);
+    bench_samples_add(&samples, "registry", "uring", 8, 64, 1e6)->disturbance = "10000 idle";
+    char *svg = draw();
+    expect_well_formed(svg);
+    assert_int_equal(count_of(svg, "class=\"legend\""), 2);
+    assert_int_equal(count_of(svg, ">registry uring<"), 1);
+    assert_int_equal(count_of(svg, ">registry uring, 10000 idle<"), 1);
+    free(svg);
+}
+
 static void no_results_are_refused(void **state)
 {
     (void)state;
@@ -231,6 +244,7 @@ int main(int argc, char **argv)
         DRAWING_TEST(nothing_answered_is_said_in_the_panel),
         DRAWING_TEST(extremes_stay_on_the_page),
         DRAWING_TEST(every_series_looks_different),
+        DRAWING_TEST(a_disturbed_series_is_another_one_and_says_so),
         DRAWING_TEST(no_results_are_refused),
         DRAWING_TEST(a_full_disk_is_an_error),
     };
