@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/environment.h"
 #include "core/options.h"
 #include "core/standard_fds.h"
 #include "tests/sim/scenario.h"
@@ -142,15 +143,16 @@ static int list(void)
     return end_printing();
 }
 
+/* As JSON and a picture can have it, whatever the name of a file is. */
 static void join_arguments(int argc, char **argv, char command[COMMAND_SIZE])
 {
-    size_t size = 0;
-    (void)snprintf(command, COMMAND_SIZE, "regsim");
-    size = strlen(command);
+    char text[COMMAND_SIZE] = "regsim";
+    size_t size = strlen(text);
     for (int i = 1; i < argc && size < COMMAND_SIZE; i++) {
-        int added = snprintf(command + size, COMMAND_SIZE - size, " %s", argv[i]);
+        int added = snprintf(text + size, COMMAND_SIZE - size, " %s", argv[i]);
         size += added > 0 ? (size_t)added : 0;
     }
+    (void)rf_bench_plain_text(text, command, COMMAND_SIZE);
 }
 
 /* An option that the scenario does nothing with is a mistake, not to be passed over. */
