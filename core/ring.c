@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "core/member.h"
-#include "core/publish.h"
 #include "core/ring_private.h"
 
 enum {

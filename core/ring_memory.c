@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "core/member.h"
 #include "core/publish.h"
 #include "core/ring_private.h"
 #include "core/sanitizer.h"

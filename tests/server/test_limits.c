@@ -77,6 +77,19 @@ static void server_bounds_what_a_slow_reader_costs_and_closes_it(void **state)
     close(fd);
 }
 
+/* Sends requests 0..count - 1 for the members of "big"; 400 of them at most. */
+static void ask_for_members(int fd, uint32_t count)
+{
+    static uint8_t requests[400 * 64];
+    size_t size = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        size += rf_wire_members_request_encode(requests + size, sizeof(requests) - size, i,
+                                               (struct rf_wire_bytes){"big", 3},
+                                               (struct rf_wire_bytes){"", 0});
+    }
+    test_send(fd, requests, size);
+}
+
 /* A reader that is slow but reads gets everything, in order. */
 static void server_pauses_for_a_slow_reader_and_goes_on(void **state)
 {
@@ -86,15 +99,8 @@ static void server_pauses_for_a_slow_reader_and_goes_on(void **state)
     int fd = test_try_connect(&server, 4096);
     assert_true(fd >= 0);
     test_send(fd, rf_wire_preface, RF_WIRE_PREFACE_SIZE);
-    static uint8_t requests[COUNT * 64];
     static uint8_t payload[RF_WIRE_PAGE_SIZE_MAX];
-    size_t size = 0;
-    for (uint32_t i = 0; i < COUNT; i++) {
-        size += rf_wire_members_request_encode(requests + size, sizeof(requests) - size, i,
-                                               (struct rf_wire_bytes){"big", 3},
-                                               (struct rf_wire_bytes){"", 0});
-    }
-    test_send(fd, requests, size);
+    ask_for_members(fd, COUNT);
     test_sleep_ms(100);
     for (uint32_t i = 0; i < COUNT; i++) {
         struct rf_wire_header header;
@@ -118,14 +124,7 @@ static void server_waits_for_a_reader_that_takes_bytes_however_few(void **state)
     int fd = test_try_connect(&server, 4096);
     assert_true(fd >= 0);
     test_send(fd, rf_wire_preface, RF_WIRE_PREFACE_SIZE);
-    static uint8_t requests[COUNT * 64];
-    size_t size = 0;
-    for (uint32_t i = 0; i < COUNT; i++) {
-        size += rf_wire_members_request_encode(requests + size, sizeof(requests) - size, i,
-                                               (struct rf_wire_bytes){"big", 3},
-                                               (struct rf_wire_bytes){"", 0});
-    }
-    test_send(fd, requests, size);
+    ask_for_members(fd, COUNT);
     uint8_t head[RF_WIRE_HEADER_SIZE];
     static uint8_t payload[RF_WIRE_PAGE_SIZE_MAX];
     assert_true(test_receive(fd, head, sizeof(head)));
