@@ -85,6 +85,7 @@ int rf_serf_new(const struct rf_serf_config *config, uint64_t seed, uint64_t now
     serf->query_time = 1;
     serf->leave_at_ns = UINT64_MAX;
     serf->forget_until_ns = UINT64_MAX;
+    serf->resync_at_ns = UINT64_MAX;
     serf->reap_at_ns = now_ns + config->reap_interval_ns;
     serf->reconnect_at_ns = now_ns + config->reconnect_interval_ns;
     rf_serf_coordinates_init(serf);
@@ -359,7 +360,8 @@ static void limits_tick(struct rf_serf *serf)
     } limits[] = {
         {"alive messages of new nodes, the node table being full", swim.dropped_nodes_max},
         {"pings on behalf of others, too many being in flight", swim.dropped_relays_max},
-        {"messages that were to be gossiped, a queue being full", swim.broadcasts_dropped},
+        {"messages that were to be gossiped, a queue being full or memory short",
+         swim.broadcasts_dropped},
         {"members, intents or events, their buffers being full", serf->stats.serf_dropped_limit},
     };
     static_assert(sizeof(limits) / sizeof(limits[0]) ==
@@ -400,6 +402,7 @@ uint64_t rf_serf_deadline_ns(const struct rf_serf *serf)
     uint64_t deadline_ns = rf_swim_deadline_ns(&serf->swim);
     deadline_ns = earlier(deadline_ns, serf->leave_at_ns);
     deadline_ns = earlier(deadline_ns, serf->forget_until_ns);
+    deadline_ns = earlier(deadline_ns, serf->resync_at_ns);
     deadline_ns = earlier(deadline_ns, serf->reap_at_ns);
     deadline_ns = earlier(deadline_ns, serf->reconnect_at_ns);
     deadline_ns = earlier(deadline_ns, rf_serf_asks_deadline_ns(serf));

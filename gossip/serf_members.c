@@ -10,6 +10,8 @@
 
 enum { LIST_MIN = 16 };
 
+#define RESYNC_PAUSE_NS UINT64_C(1000000000) /* after memory was short */
+
 const char *rf_serf_status_name(enum rf_serf_status status)
 {
     switch (status) {
@@ -66,6 +68,17 @@ static void set_status(struct rf_serf *serf, struct rf_member_entry *member,
     serf->status_counts[status]++;
 }
 
+/*
+ * What the SWIM machine knows of a node could not be taken over, and it would not say it again: all
+ * is compared in a while. Returns false.
+ */
+static bool lacks_memory(struct rf_serf *serf)
+{
+    serf->stats.serf_dropped_memory++;
+    serf->resync_at_ns = serf->now_ns + RESYNC_PAUSE_NS;
+    return false;
+}
+
 /* Takes what the SWIM machine knows of a node. False: out of memory, the member is as before. */
 static bool take_node(struct rf_serf *serf, struct rf_member_entry *member,
                       const struct rf_node *node)
@@ -74,8 +87,7 @@ static bool take_node(struct rf_serf *serf, struct rf_member_entry *member,
     if (node->meta_size > 0) {
         meta = malloc(node->meta_size);
         if (meta == NULL) {
-            serf->stats.serf_dropped_memory++;
-            return false;
+            return lacks_memory(serf);
         }
         memcpy(meta, node->meta, node->meta_size);
     }
@@ -171,7 +183,7 @@ static struct rf_member_entry *member_add(struct rf_serf *serf, const struct rf_
     serf->swim.user_members_count = serf->members.count;
     return member;
 fail:
-    serf->stats.serf_dropped_memory++;
+    (void)lacks_memory(serf);
     if (member != NULL) {
         member_free(member);
     }
@@ -290,6 +302,14 @@ void rf_serf_on_leave(struct rf_serf *serf, struct rf_slice name)
     }
 }
 
+static bool is_as_told(const struct rf_member_entry *member, const struct rf_node *node)
+{
+    return rf_slice_equal(rf_slice(member->meta, member->meta_size),
+                          rf_slice(node->meta, node->meta_size)) &&
+           rf_address_equal(&member->address, &node->address) &&
+           memcmp(member->vsn, node->vsn, RF_VSN_SIZE) == 0;
+}
+
 /* Something the SWIM machine told was lost for want of memory: compare all it knows. */
 void rf_serf_resync_nodes(struct rf_serf *serf)
 {
@@ -300,7 +320,9 @@ void rf_serf_resync_nodes(struct rf_serf *serf)
         bool was_here = member != NULL &&
                         (member->status == RF_SERF_ALIVE || member->status == RF_SERF_LEAVING);
         if (is_here && was_here) {
-            rf_serf_on_update(serf, node);
+            if (!is_as_told(member, node)) {
+                rf_serf_on_update(serf, node);
+            }
         } else if (is_here) {
             rf_serf_on_join(serf, node);
         } else if (was_here) {
@@ -382,6 +404,11 @@ static bool leave_member(struct rf_serf *serf, struct rf_member_entry *member)
     return false;
 }
 
+/*
+ * A prune counts from the time of the leave that is known on, not only after it: a push/pull that
+ * brings a leave before gossip does raises its time by one (20.2), to that of the next intent of
+ * the operator who then prunes.
+ */
 bool rf_serf_leave_intent(struct rf_serf *serf, uint64_t ltime, struct rf_slice name,
                           bool has_prune)
 {
@@ -393,7 +420,8 @@ bool rf_serf_leave_intent(struct rf_serf *serf, uint64_t ltime, struct rf_slice 
         rf_contacts_remove(&serf->contacts, name); /* it left while we were away */
         return intent_upsert(serf, name, true, ltime);
     }
-    if (ltime <= member->status_ltime) {
+    if (ltime < member->status_ltime ||
+        (ltime == member->status_ltime && !(has_prune && rf_member_entry_has_left(member)))) {
         return false;
     }
     if (is_self(serf, name) && serf->leave_step == RF_LEAVE_NOT) {
@@ -471,6 +499,10 @@ static void reap(struct rf_serf *serf)
 
 void rf_serf_members_tick(struct rf_serf *serf)
 {
+    if (serf->resync_at_ns <= serf->now_ns) {
+        serf->resync_at_ns = UINT64_MAX;
+        rf_serf_resync_nodes(serf);
+    }
     if (serf->reap_at_ns <= serf->now_ns) {
         serf->reap_at_ns = serf->now_ns + serf->config.reap_interval_ns;
         reap(serf);

@@ -39,6 +39,15 @@ struct rf_member_entry {
     char name[];
 };
 
+/*
+ * Whether the member's time is that of its leave. Once it has announced a join it is that of the
+ * join, while the member is still on its way back.
+ */
+static inline bool rf_member_entry_has_left(const struct rf_member_entry *member)
+{
+    return member->status == RF_SERF_LEFT && !member->is_returning;
+}
+
 struct rf_intent {
     struct rf_name_link link; /* first */
     size_t list_index;
@@ -148,6 +157,8 @@ struct rf_serf {
     bool is_forget_late;      /* the last one was not spread in time */
     struct rf_vivaldi vivaldi;
     struct rf_random vivaldi_random; /* of its own: it does not move what else is drawn */
+    uint64_t
+        resync_at_ns; /* members may lack what nodes have, for want of memory; UINT64_MAX: no */
     uint64_t reap_at_ns;
     uint64_t reconnect_at_ns;
     uint64_t conflict_notice_ns; /* no notice about conflicts before */

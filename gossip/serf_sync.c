@@ -52,15 +52,9 @@ static uint64_t status_ltime_told(const struct rf_serf *serf, const struct rf_me
 }
 
 /*
- * Ours, not serf's. The time of a member that has left and announced a join since is that of the
- * join: told as left, it would be taken for a leave after it (rule 20.2), and there the member
- * would be leaving for good.
+ * Ours, not serf's: a member that has left and announced a join since is not told as left. It would
+ * be taken for a leave after the join (rule 20.2), and there the member would be leaving for good.
  */
-static bool is_told_left(const struct rf_member_entry *member)
-{
-    return member->status == RF_SERF_LEFT && !member->is_returning;
-}
-
 static int pack_state(const struct rf_serf *serf, struct rf_packer *packer)
 {
     struct rf_serf_push_pull_writer writer;
@@ -69,11 +63,11 @@ static int pack_state(const struct rf_serf *serf, struct rf_packer *packer)
     pack_events(serf, &writer);
     uint32_t left_count = 0;
     for (size_t i = 0; i < serf->members.count; i++) {
-        left_count += is_told_left(serf->members_list[i]);
+        left_count += rf_member_entry_has_left(serf->members_list[i]);
     }
     rf_serf_push_pull_left_members(&writer, left_count);
     for (size_t i = 0; i < serf->members.count && left_count > 0; i++) {
-        if (is_told_left(serf->members_list[i])) {
+        if (rf_member_entry_has_left(serf->members_list[i])) {
             rf_serf_push_pull_left_member(&writer, serf->members_list[i]->link.name);
         }
     }
@@ -134,28 +128,27 @@ struct left_name {
 
 /*
  * Collects the names on the other's left list, for they are looked up for every entry of its time
- * table, and neither list can be trusted to be short. NULL: none, or out of memory.
+ * table, and neither list can be trusted to be short. False: out of memory. `ret_names` is to be
+ * freed in any case.
  */
-static struct left_name *collect_left(struct rf_serf *serf, struct rf_slice left_members,
-                                      struct rf_name_table *table, size_t *ret_count)
+static bool collect_left(struct rf_slice left_members, struct rf_name_table *table,
+                         struct left_name **ret_names, size_t *ret_count)
 {
     struct rf_cursor cursor = rf_cursor_array(left_members);
-    size_t count_max = cursor.left;
-    struct left_name *names = count_max == 0 ? NULL : calloc(count_max, sizeof(*names));
+    struct left_name *names = cursor.left == 0 ? NULL : calloc(cursor.left, sizeof(*names));
+    bool is_whole = names != NULL || cursor.left == 0;
     size_t count = 0;
     struct rf_slice name;
-    while (names != NULL && rf_cursor_next_raw(&cursor, &name)) {
+    while (names != NULL && is_whole && rf_cursor_next_raw(&cursor, &name)) {
         names[count].link.name = name;
-        if (rf_name_table_find(table, name) == NULL &&
-            rf_name_table_insert(table, &names[count].link)) {
+        if (rf_name_table_find(table, name) == NULL) {
+            is_whole = rf_name_table_insert(table, &names[count].link);
             count++;
         }
     }
-    if (names == NULL && count_max > 0) {
-        serf->stats.serf_dropped_memory++;
-    }
+    *ret_names = names;
     *ret_count = count;
-    return names;
+    return is_whole;
 }
 
 /*
@@ -184,6 +177,35 @@ static bool is_outbid(const struct rf_serf *serf, struct rf_slice name, uint64_t
            ltime > self->status_ltime && !rf_ltime_is_absurd(serf->member_time, ltime);
 }
 
+static void merge_intents(struct rf_serf *serf, struct rf_slice status_ltimes,
+                          const struct rf_name_table *left_table, const struct left_name *left,
+                          size_t left_count)
+{
+    struct rf_slice name;
+    uint64_t ltime;
+    struct rf_cursor cursor = rf_cursor_map(status_ltimes);
+    while (left_count > 0 && rf_cursor_next_uint(&cursor, &name, &ltime)) {
+        struct left_name *entry = (struct left_name *)rf_name_table_find(left_table, name);
+        if (entry != NULL) {
+            entry->ltime = ltime;
+        }
+    }
+    for (size_t i = 0; i < left_count; i++) {
+        merge_left(serf, &left[i]);
+    }
+    bool has_been_outbid = false;
+    cursor = rf_cursor_map(status_ltimes);
+    while (rf_cursor_next_uint(&cursor, &name, &ltime)) {
+        if (rf_name_table_find(left_table, name) == NULL) {
+            has_been_outbid = has_been_outbid || is_outbid(serf, name, ltime);
+            (void)rf_serf_join_intent(serf, ltime, name); /* not rebroadcast, as above */
+        }
+    }
+    if (has_been_outbid) {
+        rf_serf_announce_join(serf);
+    }
+}
+
 static void merge_members(struct rf_serf *serf, const struct rf_serf_push_pull *state)
 {
     /* Else what the other says would take ten times its size, and seconds. */
@@ -193,31 +215,12 @@ static void merge_members(struct rf_serf *serf, const struct rf_serf_push_pull *
     }
     struct rf_name_table table;
     rf_name_table_init(&table, serf->members.seed);
+    struct left_name *left = NULL;
     size_t left_count = 0;
-    struct left_name *left = collect_left(serf, state->left_members, &table, &left_count);
-    struct rf_slice name;
-    uint64_t ltime;
-
-    struct rf_cursor cursor = rf_cursor_map(state->status_ltimes);
-    while (left_count > 0 && rf_cursor_next_uint(&cursor, &name, &ltime)) {
-        struct left_name *entry = (struct left_name *)rf_name_table_find(&table, name);
-        if (entry != NULL) {
-            entry->ltime = ltime;
-        }
-    }
-    for (size_t i = 0; i < left_count; i++) {
-        merge_left(serf, &left[i]);
-    }
-    bool has_been_outbid = false;
-    cursor = rf_cursor_map(state->status_ltimes);
-    while (rf_cursor_next_uint(&cursor, &name, &ltime)) {
-        if (rf_name_table_find(&table, name) == NULL) {
-            has_been_outbid = has_been_outbid || is_outbid(serf, name, ltime);
-            (void)rf_serf_join_intent(serf, ltime, name); /* not rebroadcast, as above */
-        }
-    }
-    if (has_been_outbid) {
-        rf_serf_announce_join(serf);
+    if (collect_left(state->left_members, &table, &left, &left_count)) {
+        merge_intents(serf, state->status_ltimes, &table, left, left_count);
+    } else { /* half a list, and the others' leaves would count as joins */
+        serf->stats.serf_dropped_memory++;
     }
     rf_name_table_fini(&table);
     free(left);

@@ -103,17 +103,17 @@ void rf_swim_awareness_add(struct rf_swim *swim, int64_t add)
     swim->awareness = (uint32_t)(score < 0 ? 0 : score > highest ? highest : score);
 }
 
-void rf_swim_queue(struct rf_swim *swim, struct rf_slice name, const struct rf_message *message,
+bool rf_swim_queue(struct rf_swim *swim, struct rf_slice name, const struct rf_message *message,
                    enum rf_broadcast_notice notice)
 {
     uint8_t bytes[RF_SWIM_MESSAGE_SIZE_MAX];
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
     int size = rf_message_encode(message, &packer);
     RF_ASSERT(size > 0); /* two names of 255, Meta of 512 and field names are below the buffer */
-    (void)rf_broadcast_queue(&swim->queue, name, rf_packer_slice(&packer), notice);
-    /* what does not fit is counted in the queue */
+    return rf_broadcast_queue(&swim->queue, name, rf_packer_slice(&packer), notice);
 }
 
+/* Nobody but us can say again what is new about us, so that is not given up for want of memory. */
 static void queue_alive(struct rf_swim *swim, const struct rf_node *node)
 {
     struct rf_message message = {.type = RF_MESSAGE_ALIVE,
@@ -122,7 +122,17 @@ static void queue_alive(struct rf_swim *swim, const struct rf_node *node)
                                            .address = node->address,
                                            .meta = rf_slice(node->meta, node->meta_size)}};
     memcpy(message.alive.vsn, node->vsn, RF_VSN_SIZE);
-    rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
+    bool is_queued = rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
+    if (node == swim->self) {
+        swim->is_untold = !is_queued;
+    }
+}
+
+void rf_swim_tell_untold(struct rf_swim *swim)
+{
+    if (swim->is_untold && !swim->is_leaving) {
+        queue_alive(swim, swim->self);
+    }
 }
 
 static bool is_absurd(struct rf_swim *swim, uint32_t known, uint32_t incarnation)
@@ -431,7 +441,7 @@ void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_susp
         if (rf_suspicion_confirm(node->suspicion, accuser_hash(swim, suspect->from))) {
             keep_open(swim, now_ns, node->suspicion, deadline_ns);
             heap_up(swim, node->suspicion->heap_index); /* deadlines only come nearer */
-            rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
+            (void)rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
         }
         return;
     }
@@ -446,7 +456,7 @@ void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_susp
     suspicion_start(swim, now_ns, node, suspect->from); /* 10.2.5 */
     if (node->state == RF_NODE_SUSPECT) {
         node->incarnation = suspect->incarnation;
-        rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
+        (void)rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
     }
 }
 
@@ -506,8 +516,8 @@ void rf_swim_dead(struct rf_swim *swim, uint64_t now_ns, const struct rf_dead *d
     }
     suspicion_drop(swim, node); /* 10.3.2 */
     struct rf_message message = {.type = RF_MESSAGE_DEAD, .dead = *dead};
-    rf_swim_queue(swim, node->link.name, &message,
-                  node == swim->self ? RF_BROADCAST_LEAVE : RF_BROADCAST_QUIET);
+    (void)rf_swim_queue(swim, node->link.name, &message,
+                        node == swim->self ? RF_BROADCAST_LEAVE : RF_BROADCAST_QUIET);
     node->incarnation = dead->incarnation; /* 10.3.5 */
     bool has_left = rf_slice_equal(dead->from, dead->node);
     rf_node_table_set_state(&swim->nodes, node, has_left ? RF_NODE_LEFT : RF_NODE_DEAD, now_ns);

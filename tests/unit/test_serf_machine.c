@@ -265,6 +265,34 @@ static void force_leave_with_prune_forgets_a_failed_member(void **state)
     assert_int_equal(status("a"), RF_SERF_NONE);
 }
 
+/* A push/pull that outruns gossip raises the time of a leave to that of the prune that follows. */
+static void a_prune_of_the_time_of_the_leave_that_is_known_counts(void **state)
+{
+    (void)state;
+    struct rf_serf_message message = {
+        .type = RF_SERF_LEAVE, .leave = {.ltime = 9, .node = rf_slice_text("a"), .prune = true}};
+    hear_alive("a", 1);
+    hear_intent(true, "a", 9);
+    deliver(&message);
+    assert_int_equal(status("a"), RF_SERF_LEAVING); /* it may have sent that leave itself */
+    hear_dead("a", "z");
+    assert_int_equal(status("a"), RF_SERF_LEFT);
+    message.leave.ltime = 8;
+    deliver(&message);
+    assert_int_equal(status("a"), RF_SERF_LEFT);
+    message.leave.ltime = 9;
+    deliver(&message);
+    assert_int_equal(status("a"), RF_SERF_NONE);
+
+    hear_alive("b", 1);
+    hear_dead("b", "z");
+    hear_intent(true, "b", 20);
+    hear_intent(false, "b", 21); /* it is about to be back */
+    message.leave = (struct rf_serf_leave){.ltime = 21, .node = rf_slice_text("b"), .prune = true};
+    deliver(&message);
+    assert_int_equal(status("b"), RF_SERF_LEFT);
+}
+
 /* ---- 21, 22, 23 ---- */
 
 static void hear_event(uint64_t ltime, const char *name)
@@ -908,6 +936,7 @@ int main(void)
         CASE(a_leave_intent_about_us_is_refuted),
         CASE(recent_intents_are_bounded_and_expire),
         CASE(force_leave_with_prune_forgets_a_failed_member),
+        CASE(a_prune_of_the_time_of_the_leave_that_is_known_counts),
         CASE(user_events_are_passed_on_once),
         CASE(user_events_forgotten_for_want_of_room_are_not_new_again),
         CASE(queries_are_acked_on_request_and_passed_on_once),

@@ -2,6 +2,7 @@
  *
  * test_swim_nomem.c - the SWIM machine when memory runs out, at each allocation in turn.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,10 +61,38 @@ static void a_node_that_was_not_taken_whole_spoils_no_push_pull(void **state)
     }
 }
 
+static void what_is_new_about_us_is_told_when_there_is_memory_again(void **state)
+{
+    (void)state;
+    bool has_failed = true;
+    for (size_t number = 1; has_failed; number++) {
+        struct rf_swim_config config;
+        struct rf_swim swim;
+        rf_swim_config_init(&config, RF_SWIM_LAN);
+        config.name = "me";
+        config.address = here;
+        assert_int_equal(rf_swim_init(&swim, &config, 7, S, NULL), 0);
+        failing_alloc_in = number;
+        int code = rf_swim_update(&swim, S, rf_slice_text("new"));
+        has_failed = failing_alloc_in == 0;
+        failing_alloc_in = 0;
+        assert_true(code == 0 || code == -ENOMEM);
+        for (uint64_t now_ns = S; now_ns < 3 * S; now_ns = rf_swim_deadline_ns(&swim)) {
+            rf_swim_tick(&swim, now_ns);
+        }
+        if (code == 0) {
+            assert_non_null(rf_name_table_find(&swim.queue.names, rf_slice_text("me")));
+        }
+        rf_swim_check(&swim);
+        rf_swim_fini(&swim);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_that_was_not_taken_whole_spoils_no_push_pull),
+        cmocka_unit_test(what_is_new_about_us_is_told_when_there_is_memory_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_serf_nomem.c - the Serf machine when memory runs out, at each allocation in turn.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gossip/serf_private.h"
+#include "tests/support/failing_alloc.h"
+
+#define S UINT64_C(1000000000)
+
+static const struct rf_address here = {.ip = {10, 0, 0, 1}, .ip_size = 4, .port = 7946};
+static const struct rf_address there = {.ip = {10, 0, 0, 2}, .ip_size = 4, .port = 7946};
+
+static struct rf_serf *start(void)
+{
+    struct rf_serf *serf = NULL;
+    struct rf_serf_config config;
+    rf_serf_config_init(&config, RF_SWIM_LAN);
+    config.swim.name = "me";
+    config.swim.address = here;
+    assert_int_equal(rf_serf_new(&config, 9, S, &serf, NULL), 0);
+    return serf;
+}
+
+static void take_outputs(struct rf_serf *serf)
+{
+    struct rf_output output;
+    while (rf_serf_next(serf, &output)) {
+    }
+    rf_serf_check(serf);
+}
+
+static void pass(struct rf_serf *serf, uint64_t until_ns)
+{
+    for (uint64_t now_ns; (now_ns = rf_serf_deadline_ns(serf)) <= until_ns;) {
+        rf_serf_tick(serf, now_ns > serf->now_ns ? now_ns : serf->now_ns);
+        take_outputs(serf);
+    }
+}
+
+static void hear_alive(struct rf_serf *serf, uint32_t incarnation, const char *meta)
+{
+    uint8_t bytes[256];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_message message = {.type = RF_MESSAGE_ALIVE,
+                                 .alive = {.incarnation = incarnation,
+                                           .node = rf_slice_text("a"),
+                                           .address = there,
+                                           .meta = rf_slice_text(meta)}};
+    memcpy(message.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
+    assert_true(rf_message_encode(&message, &packer) > 0);
+    rf_serf_receive(serf, serf->now_ns, &there, bytes, packer.size);
+}
+
+/* Gossip comes more than once, and what is heard again is no news to the SWIM machine. */
+static void what_a_node_says_is_known_of_the_member_when_there_is_memory_again(void **state)
+{
+    (void)state;
+    for (uint32_t known = 0; known <= 1; known++) {
+        bool has_failed = true;
+        for (size_t number = 1; has_failed; number++) {
+            struct rf_serf *serf = start();
+            if (known > 0) {
+                hear_alive(serf, known, "old");
+            }
+            take_outputs(serf);
+            failing_alloc_in = number;
+            hear_alive(serf, known + 1, "new");
+            has_failed = failing_alloc_in == 0;
+            failing_alloc_in = 0;
+            take_outputs(serf);
+            hear_alive(serf, known + 1, "new");
+            pass(serf, serf->now_ns + 2 * S);
+            struct rf_serf_member_view member;
+            assert_true(rf_serf_member_find(serf, "a", 1, &member));
+            assert_int_equal(member.status, RF_SERF_ALIVE);
+            assert_int_equal(member.meta_size, 3);
+            assert_memory_equal(member.meta, "new", 3);
+            rf_serf_free(serf);
+        }
+    }
+}
+
+static size_t make_state(uint8_t *bytes, size_t size)
+{
+    struct rf_packer packer = rf_packer(bytes, size);
+    struct rf_serf_push_pull_writer writer;
+    rf_serf_push_pull_begin(&writer, &packer, 40, 1, 1, 0);
+    rf_serf_push_pull_left_members(&writer, 1);
+    rf_serf_push_pull_left_member(&writer, rf_slice_text("a"));
+    rf_serf_push_pull_status_ltimes(&writer, 1);
+    rf_serf_push_pull_status_ltime(&writer, rf_slice_text("a"), 9);
+    assert_true(rf_serf_push_pull_end(&writer) > 0);
+    return packer.size;
+}
+
+static void who_has_left_elsewhere_is_never_taken_for_one_that_joins(void **state)
+{
+    (void)state;
+    uint8_t bytes[256];
+    struct rf_slice body = rf_slice(bytes, make_state(bytes, sizeof(bytes)));
+    struct rf_stream_message message = {.type = RF_MESSAGE_PUSH_PULL,
+                                        .push_pull = {.user_state = body}};
+    bool has_failed = true;
+    for (size_t number = 1; has_failed; number++) {
+        struct rf_serf *serf = start();
+        const uint8_t *reply = NULL;
+        size_t reply_size = 0;
+        take_outputs(serf);
+        failing_alloc_in = number;
+        (void)rf_serf_accept(serf, serf->now_ns, &there, &message, &reply, &reply_size);
+        has_failed = failing_alloc_in == 0;
+        failing_alloc_in = 0;
+        const struct rf_intent *intent =
+            (struct rf_intent *)rf_name_table_find(&serf->intents, rf_slice_text("a"));
+        assert_true(intent == NULL ? has_failed : intent->is_leave);
+        rf_serf_free(serf);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_node_says_is_known_of_the_member_when_there_is_memory_again),
+        cmocka_unit_test(who_has_left_elsewhere_is_never_taken_for_one_that_joins),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
