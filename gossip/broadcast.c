@@ -156,8 +156,13 @@ bool rf_broadcast_queue(struct rf_broadcast_queue *queue, struct rf_slice name,
     if (old != NULL) {
         remove_at(queue, position(queue, (struct rf_broadcast *)old));
     }
+    if (message.size > queue->size_max) {
+        queue->dropped++;
+        queue->finished |= (uint32_t)notice;
+        return false;
+    }
     struct rf_broadcast *item = NULL;
-    if (message.size <= queue->size_max && reserve(queue)) {
+    if (reserve(queue)) {
         if (queue->count == queue->count_max) {
             queue->dropped++;
             remove_at(queue, queue->count - 1);
@@ -166,7 +171,6 @@ bool rf_broadcast_queue(struct rf_broadcast_queue *queue, struct rf_slice name,
     }
     if (item == NULL) {
         queue->dropped++;
-        queue->finished |= (uint32_t)notice;
         return false;
     }
     insert(queue, item);

@@ -61,8 +61,9 @@ void rf_broadcast_fini(struct rf_broadcast_queue *queue);
 
 /*
  * Queues a copy of `message`. With a name (not empty) it replaces the queued one of that name,
- * which counts as finished. Returns whether it is queued; if not it is counted in `dropped` and
- * counts as finished.
+ * which counts as finished. Returns whether it is queued; if not it is counted in `dropped`. One
+ * that is too large counts as finished; one that memory was short for does not: it may be queued
+ * again.
  */
 bool rf_broadcast_queue(struct rf_broadcast_queue *queue, struct rf_slice name,
                         struct rf_slice message, enum rf_broadcast_notice notice);

@@ -216,7 +216,8 @@ struct rf_gossip_forgotten {
  * a member that lives has had time to refute.
  * Errors: RF_ENOTFOUND no member of that name, without `prune`; -EINVAL it is this node, or alive
  * and to be pruned; -ESHUTDOWN this node has left or is leaving; -EBUSY another is being forgotten;
- *         -ETIMEDOUT it is done here, but was not spread within the time that Serf gives it.
+ *         -ETIMEDOUT it is done here, but was not spread within the time that Serf gives it;
+ *         -ENOMEM likewise, if it had begun.
  * Threads: any. Blocks the caller for at most 15 s.
  */
 RF_NODISCARD int rf_gossip_forget(struct rf_gossip *gossip, const char *name, bool prune,

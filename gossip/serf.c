@@ -85,6 +85,7 @@ int rf_serf_new(const struct rf_serf_config *config, uint64_t seed, uint64_t now
     serf->query_time = 1;
     serf->leave_at_ns = UINT64_MAX;
     serf->forget_until_ns = UINT64_MAX;
+    serf->intent_at_ns = UINT64_MAX;
     serf->resync_at_ns = UINT64_MAX;
     serf->reap_at_ns = now_ns + config->reap_interval_ns;
     serf->reconnect_at_ns = now_ns + config->reconnect_interval_ns;
@@ -402,6 +403,7 @@ uint64_t rf_serf_deadline_ns(const struct rf_serf *serf)
     uint64_t deadline_ns = rf_swim_deadline_ns(&serf->swim);
     deadline_ns = earlier(deadline_ns, serf->leave_at_ns);
     deadline_ns = earlier(deadline_ns, serf->forget_until_ns);
+    deadline_ns = earlier(deadline_ns, serf->intent_at_ns);
     deadline_ns = earlier(deadline_ns, serf->resync_at_ns);
     deadline_ns = earlier(deadline_ns, serf->reap_at_ns);
     deadline_ns = earlier(deadline_ns, serf->reconnect_at_ns);
@@ -466,23 +468,40 @@ static void leave_step(struct rf_serf *serf)
     }
 }
 
-void rf_serf_announce_leave(struct rf_serf *serf, enum rf_broadcast_notice notice)
+/*
+ * Queues our last intent. Others would hear of a join by push/pulls, but who has been told that we
+ * leave may have forgotten us until then; and of a leave they would hear from nobody. So where
+ * memory is short it is tried again.
+ */
+void rf_serf_spread_own_intent(struct rf_serf *serf)
+{
+    const struct rf_member_entry *self = rf_serf_member(serf, serf->swim.self->link.name);
+    struct rf_serf_message message = {
+        .type = RF_SERF_JOIN, .join = {.ltime = self->status_ltime, .node = self->link.name}};
+    if (serf->leave_step != RF_LEAVE_NOT) {
+        message = (struct rf_serf_message){
+            .type = RF_SERF_LEAVE, .leave = {.ltime = self->status_ltime, .node = self->link.name}};
+    }
+    uint8_t bytes[512];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    int size = rf_serf_message_encode(&message, &packer);
+    RF_ASSERT(size > 0);
+    bool is_queued = rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
+                                        serf->leave_step == RF_LEAVE_INTENT ? RF_BROADCAST_LEAVE
+                                                                            : RF_BROADCAST_QUIET);
+    serf->intent_at_ns =
+        is_queued ? UINT64_MAX : serf->now_ns + serf->config.swim.gossip_interval_ns;
+}
+
+void rf_serf_announce_leave(struct rf_serf *serf)
 {
     uint64_t ltime = serf->member_time;
     rf_clock_increment(&serf->member_time);
     struct rf_slice name = serf->swim.self->link.name;
     (void)rf_serf_leave_intent(serf, ltime, name, false); /* broadcast here, with a notice */
-    if (rf_serf_others_alive(serf) == 0) {
-        return; /* there is nobody to be told */
+    if (rf_serf_others_alive(serf) > 0) {                 /* there is somebody to be told */
+        rf_serf_spread_own_intent(serf);
     }
-    uint8_t bytes[512];
-    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
-    struct rf_serf_message message = {.type = RF_SERF_LEAVE,
-                                      .leave = {.ltime = ltime, .node = name}};
-    int size = rf_serf_message_encode(&message, &packer);
-    RF_ASSERT(size > 0);
-    (void)rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
-                             notice); /* not queued counts as finished */
 }
 
 int rf_serf_leave(struct rf_serf *serf, uint64_t now_ns, struct rf_error *err)
@@ -495,7 +514,7 @@ int rf_serf_leave(struct rf_serf *serf, uint64_t now_ns, struct rf_error *err)
     }
     rf_serf_begin(serf, now_ns);
     serf->leave_step = RF_LEAVE_INTENT;
-    rf_serf_announce_leave(serf, RF_BROADCAST_LEAVE);
+    rf_serf_announce_leave(serf);
     if (rf_serf_others_alive(serf) > 0) {
         serf->leave_at_ns = now_ns + serf->config.broadcast_timeout_ns;
     } else {

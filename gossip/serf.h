@@ -209,7 +209,7 @@ size_t rf_serf_rejoin_count(const struct rf_serf *serf);
  * them, so a member that is not known here any more may be pruned once more.
  * Errors: RF_ENOTFOUND no such member, without `prune`; -EINVAL it is this node, or alive and to be
  * pruned: Serf's own agents would erase it from their lists although it lives; -ESHUTDOWN we are
- * leaving; -EBUSY another is being spread.
+ * leaving; -EBUSY another is being spread; -ENOMEM it is done here, but the others are not told.
  */
 RF_NODISCARD int rf_serf_forget(struct rf_serf *serf, uint64_t now_ns, const char *name, bool prune,
                                 struct rf_error *err);

@@ -76,11 +76,18 @@ int rf_serf_forget(struct rf_serf *serf, uint64_t now_ns, const char *name, bool
     RF_ASSERT(size > 0);
     (void)rf_serf_leave_intent(serf, ltime, target, prune); /* broadcast here, with a notice */
     if (rf_serf_others_alive(serf) > 0) {
-        serf->forget_until_ns = now_ns + serf->config.broadcast_timeout_ns;
         /* One before that was late may have been spread since: that was not this one. */
         (void)rf_broadcast_finished(&serf->swim.user_queues[RF_QUEUE_INTENTS], RF_BROADCAST_FORGET);
-        (void)rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
-                                 RF_BROADCAST_FORGET); /* not queued counts as finished */
+        bool is_queued = rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
+                                            RF_BROADCAST_FORGET);
+        if (!is_queued) {
+            char quoted[RF_QUOTE_SIZE];
+            rf_serf_end(serf);
+            return rf_error_set(err, -ENOMEM,
+                                "member %s: done here, but there is no memory to tell the others",
+                                rf_text_quote(name, quoted));
+        }
+        serf->forget_until_ns = now_ns + serf->config.broadcast_timeout_ns;
     }
     serf->is_forget_late = false;
     serf->stats.forgets++;

@@ -450,13 +450,7 @@ void rf_serf_announce_join(struct rf_serf *serf)
     struct rf_slice name = serf->swim.self->link.name;
     rf_clock_witness(&serf->member_time, ltime);
     (void)rf_serf_join_intent(serf, ltime, name); /* broadcast in any case */
-    uint8_t bytes[512];
-    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
-    struct rf_serf_message message = {.type = RF_SERF_JOIN, .join = {.ltime = ltime, .node = name}};
-    int size = rf_serf_message_encode(&message, &packer);
-    RF_ASSERT(size > 0);
-    (void)rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
-                             RF_BROADCAST_QUIET); /* counted if dropped */
+    rf_serf_spread_own_intent(serf);
 }
 
 /* ---- 27.1, 27.2 ---- */
@@ -499,6 +493,9 @@ static void reap(struct rf_serf *serf)
 
 void rf_serf_members_tick(struct rf_serf *serf)
 {
+    if (serf->intent_at_ns <= serf->now_ns) {
+        rf_serf_spread_own_intent(serf);
+    }
     if (serf->resync_at_ns <= serf->now_ns) {
         serf->resync_at_ns = UINT64_MAX;
         rf_serf_resync_nodes(serf);

@@ -157,6 +157,7 @@ struct rf_serf {
     bool is_forget_late;      /* the last one was not spread in time */
     struct rf_vivaldi vivaldi;
     struct rf_random vivaldi_random; /* of its own: it does not move what else is drawn */
+    uint64_t intent_at_ns; /* our own is queued then, for want of memory; UINT64_MAX: it is */
     uint64_t
         resync_at_ns; /* members may lack what nodes have, for want of memory; UINT64_MAX: no */
     uint64_t reap_at_ns;
@@ -187,7 +188,9 @@ void rf_serf_notice(struct rf_serf *serf, enum rf_notice notice, struct rf_slice
                     const struct rf_address *address, const char *text);
 size_t rf_serf_others_alive(const struct rf_serf *serf); /* whom an intent could be told */
 /* Applies a leave intent of ours with the clock's time, and has it spread. */
-void rf_serf_announce_leave(struct rf_serf *serf, enum rf_broadcast_notice notice);
+void rf_serf_announce_leave(struct rf_serf *serf);
+/* Has our last intent spread: of a join, or of the leave once that has begun. */
+void rf_serf_spread_own_intent(struct rf_serf *serf);
 /* Counts a drop by the code of a decoder or limit. */
 void rf_serf_dropped(struct rf_serf *serf, int code);
 

@@ -394,7 +394,7 @@ static void announce(struct rf_serf *serf)
     if (serf->leave_step == RF_LEAVE_NOT) {
         rf_serf_announce_join(serf);
     } else {
-        rf_serf_announce_leave(serf, RF_BROADCAST_QUIET);
+        rf_serf_announce_leave(serf);
     }
 }
 

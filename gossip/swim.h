@@ -213,7 +213,7 @@ struct rf_swim {
     uint32_t awareness;                           /* rule 13 */
     uint8_t ack_payload[RF_SWIM_ACK_PAYLOAD_MAX]; /* what acks to members carry */
     size_t ack_payload_size;
-    bool is_untold; /* our last alive could not be queued */
+    bool is_untold; /* our last alive, or that we leave, could not be queued */
     bool is_leaving;
     uint64_t leave_deadline_ns; /* UINT64_MAX: not waiting */
     struct rf_broadcast_queue queue;

@@ -190,6 +190,11 @@ static bool is_gossip_target(const struct rf_node *node, const void *context)
            gossip->now_ns - node->state_change_ns <= gossip->swim->config.gossip_to_the_dead_ns;
 }
 
+static bool has_something_to_do(const struct rf_swim *swim)
+{
+    return swim->is_untold || has_broadcasts(swim);
+}
+
 /*
  * Ours, not memberlist's, which gossips at fixed times: after a rest the first news goes out at
  * once, the next an interval later. No more is sent in an interval, but the hops of a wave through
@@ -198,10 +203,11 @@ static bool is_gossip_target(const struct rf_node *node, const void *context)
  */
 void rf_swim_gossip_tick(struct rf_swim *swim, uint64_t now_ns)
 {
-    if (now_ns < swim->gossip_at_ns || !has_broadcasts(swim)) {
+    if (now_ns < swim->gossip_at_ns || !has_something_to_do(swim)) {
         return;
     }
     swim->gossip_at_ns = now_ns + swim->config.gossip_interval_ns;
+    rf_swim_tell_untold(swim);
     struct gossip_context context = {swim, now_ns};
     struct rf_node *targets[RF_SWIM_GOSSIP_NODES_MAX];
     size_t targets_count = rf_node_table_pick(&swim->nodes, &swim->random, is_gossip_target,
@@ -219,5 +225,5 @@ void rf_swim_gossip_tick(struct rf_swim *swim, uint64_t now_ns)
 
 uint64_t rf_swim_gossip_deadline_ns(const struct rf_swim *swim)
 {
-    return has_broadcasts(swim) ? swim->gossip_at_ns : UINT64_MAX;
+    return has_something_to_do(swim) ? swim->gossip_at_ns : UINT64_MAX;
 }

@@ -43,7 +43,7 @@ bool rf_swim_is_self(const struct rf_swim *swim, struct rf_slice name);
 /* False: not queued, which is counted in the queue. */
 bool rf_swim_queue(struct rf_swim *swim, struct rf_slice name, const struct rf_message *message,
                    enum rf_broadcast_notice notice);
-/* Queues what is new about us, if there was no memory for it; once in each probe interval. */
+/* Queues what is new about us, if there was no memory for it; once in each gossip interval. */
 void rf_swim_tell_untold(struct rf_swim *swim);
 
 /* swim_appeal.c */

@@ -221,7 +221,6 @@ void rf_swim_probe_tick(struct rf_swim *swim, uint64_t now_ns)
     }
     if (swim->probe_at_ns <= now_ns) {
         swim->probe_at_ns = now_ns + swim->config.probe_interval_ns;
-        rf_swim_tell_untold(swim);
         rf_swim_appeals(swim);
         rf_swim_tell_one_dead(swim, now_ns);
         struct rf_node *target = swim->probe.is_active ? NULL : rf_swim_order_target(swim, now_ns);

@@ -128,9 +128,24 @@ static void queue_alive(struct rf_swim *swim, const struct rf_node *node)
     }
 }
 
+static void queue_dead(struct rf_swim *swim, const struct rf_node *node, struct rf_slice from)
+{
+    struct rf_message message = {
+        .type = RF_MESSAGE_DEAD,
+        .dead = {.incarnation = node->incarnation, .node = node->link.name, .from = from}};
+    bool is_self = node == swim->self;
+    bool is_queued = rf_swim_queue(swim, node->link.name, &message,
+                                   is_self ? RF_BROADCAST_LEAVE : RF_BROADCAST_QUIET);
+    if (is_self) {
+        swim->is_untold = !is_queued;
+    }
+}
+
 void rf_swim_tell_untold(struct rf_swim *swim)
 {
-    if (swim->is_untold && !swim->is_leaving) {
+    if (swim->is_untold && swim->is_leaving) {
+        queue_dead(swim, swim->self, swim->self->link.name);
+    } else if (swim->is_untold) {
         queue_alive(swim, swim->self);
     }
 }
@@ -514,11 +529,9 @@ void rf_swim_dead(struct rf_swim *swim, uint64_t now_ns, const struct rf_dead *d
         refute(swim, dead->incarnation);
         return;
     }
-    suspicion_drop(swim, node); /* 10.3.2 */
-    struct rf_message message = {.type = RF_MESSAGE_DEAD, .dead = *dead};
-    (void)rf_swim_queue(swim, node->link.name, &message,
-                        node == swim->self ? RF_BROADCAST_LEAVE : RF_BROADCAST_QUIET);
+    suspicion_drop(swim, node);            /* 10.3.2 */
     node->incarnation = dead->incarnation; /* 10.3.5 */
+    queue_dead(swim, node, dead->from);
     bool has_left = rf_slice_equal(dead->from, dead->node);
     rf_node_table_set_state(&swim->nodes, node, has_left ? RF_NODE_LEFT : RF_NODE_DEAD, now_ns);
     if (!has_left) {

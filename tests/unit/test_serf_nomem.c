@@ -2,6 +2,7 @@
  *
  * test_serf_nomem.c - the Serf machine when memory runs out, at each allocation in turn.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,10 +30,26 @@ static struct rf_serf *start(void)
     return serf;
 }
 
+/* What was said in packets: an intent of ours, and that we are dead by our own word. */
+static bool has_said_intent;
+static bool has_said_dead;
+
+static bool has_text(const struct rf_output *output, const char *text)
+{
+    return memmem(output->bytes, output->bytes_size, text, strlen(text)) != NULL;
+}
+
 static void take_outputs(struct rf_serf *serf)
 {
     struct rf_output output;
     while (rf_serf_next(serf, &output)) {
+        if (output.type == RF_OUTPUT_PACKET) {
+            has_said_intent |= has_text(&output, "LTime");
+            has_said_dead |= has_text(&output, "\xa4"
+                                               "Node\xa2me") &&
+                             has_text(&output, "\xa4"
+                                               "From\xa2me");
+        }
     }
     rf_serf_check(serf);
 }
@@ -45,16 +62,33 @@ static void pass(struct rf_serf *serf, uint64_t until_ns)
     }
 }
 
-static void hear_alive(struct rf_serf *serf, uint32_t incarnation, const char *meta)
+static void hear_alive_of(struct rf_serf *serf, const char *name, uint32_t incarnation,
+                          const char *meta)
 {
     uint8_t bytes[256];
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
     struct rf_message message = {.type = RF_MESSAGE_ALIVE,
                                  .alive = {.incarnation = incarnation,
-                                           .node = rf_slice_text("a"),
+                                           .node = rf_slice_text(name),
                                            .address = there,
                                            .meta = rf_slice_text(meta)}};
     memcpy(message.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
+    assert_true(rf_message_encode(&message, &packer) > 0);
+    rf_serf_receive(serf, serf->now_ns, &there, bytes, packer.size);
+}
+
+static void hear_alive(struct rf_serf *serf, uint32_t incarnation, const char *meta)
+{
+    hear_alive_of(serf, "a", incarnation, meta);
+}
+
+static void hear_dead(struct rf_serf *serf, const char *name)
+{
+    uint8_t bytes[256];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_message message = {
+        .type = RF_MESSAGE_DEAD,
+        .dead = {.incarnation = 1, .node = rf_slice_text(name), .from = rf_slice_text("z")}};
     assert_true(rf_message_encode(&message, &packer) > 0);
     rf_serf_receive(serf, serf->now_ns, &there, bytes, packer.size);
 }
@@ -125,11 +159,106 @@ static void who_has_left_elsewhere_is_never_taken_for_one_that_joins(void **stat
     }
 }
 
+static void hear_leave(struct rf_serf *serf, const char *name)
+{
+    uint8_t bytes[256] = {RF_MESSAGE_USER};
+    struct rf_packer packer = rf_packer(bytes + 1, sizeof(bytes) - 1);
+    struct rf_serf_message message = {
+        .type = RF_SERF_LEAVE, .leave = {.ltime = 9, .node = rf_slice_text(name), .prune = true}};
+    assert_true(rf_serf_message_encode(&message, &packer) > 0);
+    rf_serf_receive(serf, serf->now_ns, &there, bytes, 1 + packer.size);
+}
+
+static struct rf_serf *start_with_another(void)
+{
+    struct rf_serf *serf = start();
+    hear_alive(serf, 1, "old");
+    pass(serf, 3 * S); /* all that is news is told */
+    has_said_intent = false;
+    has_said_dead = false;
+    return serf;
+}
+
+/* Who is told to prune us does so, if it does not hear of us within six seconds. */
+static void that_we_are_here_is_said_against_a_leave_when_there_is_memory_again(void **state)
+{
+    (void)state;
+    bool has_failed = true;
+    for (size_t number = 1; has_failed; number++) {
+        struct rf_serf *serf = start_with_another();
+        failing_alloc_in = number;
+        hear_leave(serf, "me");
+        has_failed = failing_alloc_in == 0;
+        failing_alloc_in = 0;
+        take_outputs(serf);
+        assert_true(serf->stats.refuted_leaves == 1 || has_failed); /* gossip says it again */
+        if (serf->stats.refuted_leaves == 1) {
+            pass(serf, serf->now_ns + 2 * S);
+            assert_true(has_said_intent);
+        }
+        rf_serf_free(serf);
+    }
+}
+
+static void who_leaves_says_so_when_there_is_memory_again(void **state)
+{
+    (void)state;
+    for (int step = 0; step <= 1; step++) {
+        bool has_failed = true;
+        for (size_t number = 1; has_failed; number++) {
+            struct rf_serf *serf = start_with_another();
+            failing_alloc_in = step == 0 ? number : 0;
+            assert_int_equal(rf_serf_leave(serf, serf->now_ns, NULL), 0);
+            while (step == 1 && serf->leave_step == RF_LEAVE_INTENT) {
+                take_outputs(serf);
+                failing_alloc_in = number;
+                rf_serf_tick(serf, rf_serf_deadline_ns(serf));
+            }
+            has_failed = failing_alloc_in == 0;
+            failing_alloc_in = 0;
+            take_outputs(serf);
+            pass(serf, serf->now_ns + 20 * S);
+            assert_int_equal(serf->leave_step, RF_LEAVE_DONE);
+            assert_true(has_said_intent && has_said_dead);
+            rf_serf_free(serf);
+        }
+    }
+}
+
+static void who_has_another_forgotten_hears_if_the_others_are_not_told(void **state)
+{
+    (void)state;
+    bool has_failed = true;
+    for (size_t number = 1; has_failed; number++) {
+        struct rf_serf *serf = start_with_another();
+        hear_dead(serf, "a");
+        hear_alive_of(serf, "b", 1, "");
+        pass(serf, 6 * S);
+        has_said_intent = false;
+        failing_alloc_in = number;
+        int code = rf_serf_forget(serf, serf->now_ns, "a", true, NULL);
+        has_failed = failing_alloc_in == 0;
+        failing_alloc_in = 0;
+        take_outputs(serf);
+        if (code != 0) {
+            assert_int_equal(code, -ENOMEM);
+            assert_int_equal(rf_serf_forget_state(serf), RF_SERF_FORGET_SPREAD);
+            assert_int_equal(rf_serf_forget(serf, serf->now_ns, "a", true, NULL), 0);
+        }
+        pass(serf, serf->now_ns + 2 * S);
+        assert_true(has_said_intent);
+        rf_serf_free(serf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_node_says_is_known_of_the_member_when_there_is_memory_again),
         cmocka_unit_test(who_has_left_elsewhere_is_never_taken_for_one_that_joins),
+        cmocka_unit_test(that_we_are_here_is_said_against_a_leave_when_there_is_memory_again),
+        cmocka_unit_test(who_leaves_says_so_when_there_is_memory_again),
+        cmocka_unit_test(who_has_another_forgotten_hears_if_the_others_are_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
