@@ -265,8 +265,8 @@ void rf_snapshot_file_give(struct rf_snapshot_file *file, struct rf_snapshot_bat
 
 /* ---- reading ---- */
 
-/* Up to what a snapshot may have. Returns the size, or -errno with what was read before. */
-static int64_t read_all(int fd, uint8_t **ret_bytes, size_t *ret_size)
+/* Up to what a snapshot may have. Returns 0, or -errno with what was read before. */
+static int read_all(int fd, uint8_t **ret_bytes, size_t *ret_size)
 {
     struct stat status;
     *ret_bytes = NULL;
@@ -296,25 +296,15 @@ static int64_t read_all(int fd, uint8_t **ret_bytes, size_t *ret_size)
         }
         *ret_size += (size_t)size;
     }
-    return (int64_t)*ret_size;
+    return 0;
 }
 
-static void load(const struct rf_snapshot_file *file, struct rf_snapshot *snapshot)
+static void tell_loaded(const struct rf_snapshot_file *file, const struct rf_snapshot *snapshot,
+                        size_t size, int code)
 {
-    int fd = openat(file->dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 && errno == ENOENT) {
-        return;
-    }
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    int64_t code = fd < 0 ? -errno : read_all(fd, &bytes, &size);
-    if (bytes != NULL) {
-        int ret = rf_snapshot_read(snapshot, rf_slice(bytes, size));
-        code = ret < 0 ? ret : code;
-    }
     if (code < 0) {
         rf_log(file->log, RF_LOG_WARN, "snapshot_unreadable file=%s error=\"%s\"", FILE_NAME,
-               rf_strerror((int)code));
+               rf_strerror(code));
     } else if (snapshot->skipped_size > 0) {
         rf_log(file->log, RF_LOG_WARN, "snapshot_damaged file=%s skipped_bytes=%zu", FILE_NAME,
                snapshot->skipped_size);
@@ -323,10 +313,33 @@ static void load(const struct rf_snapshot_file *file, struct rf_snapshot *snapsh
            "snapshot_read file=%s size=%zu records=%zu members=%zu incarnation=%u time=%llu",
            FILE_NAME, size, snapshot->records_count, snapshot->contacts.count,
            snapshot->incarnation, (unsigned long long)snapshot->clocks.member_time);
+}
+
+/* What is damaged is passed over. What we had no memory or descriptor for is sound, and would be
+ * written over. */
+static int load(const struct rf_snapshot_file *file, struct rf_snapshot *snapshot,
+                struct rf_error *err)
+{
+    int fd = openat(file->dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT) {
+        return 0;
+    }
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int code = fd < 0 ? -errno : read_all(fd, &bytes, &size);
+    if (bytes != NULL) {
+        int ret = rf_snapshot_read(snapshot, rf_slice(bytes, size));
+        code = ret < 0 ? ret : code;
+    }
     free(bytes);
     if (fd >= 0) {
         close(fd);
     }
+    if (code == -ENOMEM || code == -EMFILE || code == -ENFILE) {
+        return rf_error_set(err, code, "snapshot %s: %s", FILE_NAME, rf_strerror(code));
+    }
+    tell_loaded(file, snapshot, size, code);
+    return 0;
 }
 
 /* ---- life ---- */
@@ -354,17 +367,23 @@ int rf_snapshot_file_open(const struct rf_data_dir *dir, const struct rf_log *lo
     atomic_init(&file->wants_whole, true); /* so that each start ends with a sound and small file */
     sem_init(&file->wake, 0, 0);
     rf_snapshot_init(ret_snapshot, seed);
-    load(file, ret_snapshot);
-    int code = rf_disk_thread_start(&file->thread, "rf-snapshot", run, file);
+    int code = load(file, ret_snapshot, err);
     if (code < 0) {
-        rf_snapshot_fini(ret_snapshot);
-        close(file->dir_fd);
-        sem_destroy(&file->wake);
-        free(file);
-        return rf_error_set(err, code, "no thread for the snapshot: %s", rf_strerror(code));
+        goto fail;
+    }
+    code = rf_disk_thread_start(&file->thread, "rf-snapshot", run, file);
+    if (code < 0) {
+        (void)rf_error_set(err, code, "no thread for the snapshot: %s", rf_strerror(code));
+        goto fail;
     }
     *ret_file = file;
     return 0;
+fail:
+    rf_snapshot_fini(ret_snapshot);
+    close(file->dir_fd);
+    sem_destroy(&file->wake);
+    free(file);
+    return code;
 }
 
 void rf_snapshot_file_close(struct rf_snapshot_file *file, struct rf_snapshot_batch *last)

@@ -40,11 +40,12 @@ struct rf_snapshot_file; /* private */
 /*
  * Reads what the file holds (nothing, if there is none) and starts the thread. A file that cannot
  * be read, in part or at all, is a warning in the log and no error: the node starts with what it
- * got.
+ * got. But what memory or descriptors were short for is no less sound, and is not given up.
  *
  * Ownership: `dir` is borrowed for the call, `log` and `counters` for the file's life, of which the
  * counters snapshot_writes, _wholes, _errors and _size are written by its thread alone. The caller
- * ends *ret_snapshot by fini and *ret_file by close. Errors:    -ENOMEM, -EAGAIN no thread.
+ * ends *ret_snapshot by fini and *ret_file by close. Errors: -ENOMEM, -EMFILE,
+ * -ENFILE; -EAGAIN no thread.
  */
 RF_NODISCARD int rf_snapshot_file_open(const struct rf_data_dir *dir, const struct rf_log *log,
                                        struct rf_gossip_counters *counters, uint64_t seed,
