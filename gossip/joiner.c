@@ -387,6 +387,19 @@ void rf_joiner_back(struct rf_joiner *joiner, const struct rf_address *address)
     }
 }
 
+static bool is_there(const struct rf_serf *serf, const struct rf_address *address)
+{
+    struct rf_serf_member_view member;
+    size_t cursor = 0;
+    while (rf_serf_member_next(serf, &cursor, &member)) {
+        if ((member.status == RF_SERF_ALIVE || member.status == RF_SERF_LEAVING) &&
+            rf_address_equal(&member.address, address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void rf_joiner_lost(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf)
 {
     for (size_t i = 0; i < joiner->seeds_count; i++) {
@@ -394,6 +407,9 @@ void rf_joiner_lost(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_s
         if (seed->state == RF_SEED_JOINING) {
             seed->state = RF_SEED_IDLE;
             seed_failed(joiner, seed, "out of memory");
+        }
+        if (seed->is_joined && seed->joined.ip_size > 0 && !is_there(serf, &seed->joined)) {
+            rf_joiner_gone(joiner, now_ns, &seed->joined);
         }
     }
     joiner->known.is_joining = false;

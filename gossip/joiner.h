@@ -110,7 +110,8 @@ void rf_joiner_gone(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_a
 /* It is there again, whoever has found it. */
 void rf_joiner_back(struct rf_joiner *joiner, const struct rf_address *address);
 
-/* Results may have been lost for want of memory: gives up what still waits for one. */
+/* Results, and who has gone, may have been lost for want of memory: gives up what still waits for a
+ * result, and looks which seeds are not there. */
 void rf_joiner_lost(struct rf_joiner *joiner, uint64_t now_ns, const struct rf_serf *serf);
 
 uint64_t rf_joiner_deadline_ns(const struct rf_joiner *joiner); /* UINT64_MAX: none */

@@ -150,6 +150,17 @@ static void hear_alive(struct rf_serf *serf, uint64_t now_ns, const char *name, 
     rf_serf_receive(serf, now_ns, &own, bytes, packer.size);
 }
 
+static void hear_dead(struct rf_serf *serf, uint64_t now_ns, const char *name)
+{
+    uint8_t bytes[512];
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    struct rf_message message = {
+        .type = RF_MESSAGE_DEAD,
+        .dead = {.incarnation = 1, .node = rf_slice_text(name), .from = rf_slice_text("z")}};
+    assert_true(rf_message_encode(&message, &packer) > 0);
+    rf_serf_receive(serf, now_ns, &own, bytes, packer.size);
+}
+
 /* A result as the machine gives it. */
 static struct rf_output result_of(uint64_t join_id, uint8_t last, int code)
 {
@@ -210,12 +221,41 @@ static void seeds_that_have_not_worked_are_tried_on_after_others_did(void **stat
     rf_serf_free(serf);
 }
 
+static void a_seed_whose_end_was_lost_is_tried_again(void **state)
+{
+    (void)state;
+    const char *seeds[] = {"10.0.1.1:7946", "10.0.1.2:7946", "10.0.0.1:7946"};
+    struct rf_serf *serf = serf_new();
+    struct rf_joiner joiner;
+    assert_int_equal(rf_joiner_init(&joiner, seeds, 3, NULL), 0);
+    rf_joiner_begin(&joiner, S, &own, &own, -1, &no_log, &counters, serf, 7);
+    rf_joiner_tick(&joiner, S, serf);
+    for (uint8_t i = 0; i < 2; i++) {
+        struct rf_output output = result_of(joiner.seeds[i].join_id, 1 + i, 0);
+        hear_alive(serf, S, seeds[i], 1 + i);
+        rf_joiner_result(&joiner, S, serf, &output);
+    }
+    assert_int_equal(rf_joiner_deadline_ns(&joiner), UINT64_MAX); /* all have worked */
+    rf_joiner_lost(&joiner, S, serf);
+    assert_int_equal(rf_joiner_deadline_ns(&joiner), UINT64_MAX); /* and are there */
+    hear_dead(serf, S, seeds[1]);
+    rf_joiner_lost(&joiner, S, serf);
+    assert_in_range(rf_joiner_deadline_ns(&joiner), S + 1, 3 * S);
+    rf_joiner_tick(&joiner, 3 * S, serf);
+    assert_int_equal(joiner.seeds[0].state, RF_SEED_IDLE);
+    assert_int_equal(joiner.seeds[1].state, RF_SEED_JOINING);
+    assert_int_equal(joiner.seeds[2].state, RF_SEED_IDLE); /* it is this node */
+    rf_joiner_fini(&joiner);
+    rf_serf_free(serf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_join_whose_result_was_lost_is_tried_again),
         cmocka_unit_test(the_known_are_called_without_any_seed_more_of_them_each_round),
         cmocka_unit_test(seeds_that_have_not_worked_are_tried_on_after_others_did),
+        cmocka_unit_test(a_seed_whose_end_was_lost_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
