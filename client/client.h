@@ -68,6 +68,7 @@ struct rf_client_watches {
     struct regfast_watch *first;
     size_t count;
     struct regfast_watch *discovery; /* of the registries' group; NULL: none */
+    bool is_told_late;               /* no memory for the registries that it knows */
     enum rf_placement placement;     /* of the registry of the connection */
     bool is_incomplete;              /* one could not be asked for on this connection */
 };

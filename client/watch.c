@@ -92,12 +92,14 @@ static void tell_registries(struct regfast_client *client, const struct regfast_
     client->registry = rf_registries_told_end(&client->registries, client->registry);
 }
 
-/* The registries' group has changed. */
+/* The registries' group has changed. Without memory it is taken with the next heartbeat. */
 static void take_registries(struct regfast_client *client)
 {
     struct regfast_member_list *list;
-    if (rf_replica_members(client->watches.discovery->replica, &list, NULL) < 0) {
-        return; /* no memory: with the next change */
+    client->watches.is_told_late =
+        rf_replica_members(client->watches.discovery->replica, &list, NULL) < 0;
+    if (client->watches.is_told_late) {
+        return;
     }
     tell_registries(client, list);
     tell_registries(client, list); /* those for whom there was no room until others had gone */
@@ -164,6 +166,9 @@ int rf_client_watches_event(struct regfast_client *client, const struct rf_sessi
             if (rf_replica_heard(watch->replica, now_ns)) {
                 know(watch);
             }
+        }
+        if (client->watches.is_told_late) {
+            take_registries(client);
         }
         break;
     }

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "client/client.h"
 #include "client/regfast.h"
 #include "tests/support/failing_alloc.h"
 #include "tests/support/served.h"
@@ -22,6 +23,7 @@ enum {
     SCENARIO_MAX = 100000, /* allocations: far more than there are */
     TRIES_MAX = 10,        /* of a call, of which one fails */
     WAIT_MS = 60 * 1000,
+    HEARTBEAT_MS = 20,
 };
 
 static struct served served;
@@ -114,10 +116,49 @@ static void client_survives_the_failure_of_any_allocation(void **state)
     served_stop(&served);
 }
 
+/* A client that discovers knows both registries in the end. Returns as run_scenario. */
+static bool discover_both(size_t failing)
+{
+    const struct regfast_options options = {
+        .size = sizeof(options), .discover = 1, .heartbeat_ms = HEARTBEAT_MS};
+    struct regfast_client *client = NULL;
+    failing_alloc_in = failing;
+    AGAIN(regfast_open(served.addr, &options, &client, error, sizeof(error)));
+    for (int i = 0; i < WAIT_MS / HEARTBEAT_MS && client->registries.count < 2; i++) {
+        struct pollfd entry = {.fd = regfast_fd(client), .events = POLLIN};
+        (void)poll(&entry, 1, HEARTBEAT_MS);
+        assert_true(regfast_process(client, error, sizeof(error)) >= 0);
+    }
+    assert_int_equal(client->registries.count, 2);
+    regfast_close(client);
+    bool is_reached = failing_alloc_in == 0;
+    failing_alloc_in = 0;
+    return is_reached;
+}
+
+static void registries_are_discovered_when_there_is_memory_again(void **state)
+{
+    (void)state;
+    struct rf_error err;
+    size_t failing = 1;
+    failing_alloc_in = 0;
+    served_check(served_start(&served, "127.0.0.1:0", RF_IO_EPOLL, &err), &err);
+    served_put(&served, "registry-group", "r1", served.addr, 1, RF_MEMBER_ALIVE);
+    served_put(&served, "registry-group", "r2", "127.0.0.1:1", 1, RF_MEMBER_ALIVE);
+    served_publish(&served);
+    while (discover_both(failing)) {
+        failing++;
+        assert_true(failing < SCENARIO_MAX);
+    }
+    assert_true(failing > 10);
+    served_stop(&served);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(client_survives_the_failure_of_any_allocation),
+        cmocka_unit_test(registries_are_discovered_when_there_is_memory_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
