@@ -312,6 +312,47 @@ static void intake_resync_forgets_who_is_not_on_the_list(void **state)
     assert_string_equal(roster_text(fixture), "");
 }
 
+/* The catalog depends on what is gossiped now, also if it came before there was room for it. */
+static void who_was_refused_for_a_limit_is_asked_for_when_there_may_be_room(void **state)
+{
+    enum { FULL = 1024 }; /* of the largest weight: the points of one ring, but for one member's */
+    struct fixture *fixture = *state;
+    static struct node nodes[FULL + 1];
+    static char names[FULL + 1][8];
+    struct rf_member unused;
+    for (int i = 0; i <= FULL; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "n%d", i);
+        nodes[i] = (struct node){names[i], "web", "10.0.0.1:80", "65535", RF_MEMBER_ALIVE};
+        assert_false(fixture->intake.wants_list);
+        see(fixture, nodes[i]);
+    }
+    assert_int_equal(rf_counter_get(&fixture->intake.counters.members_refused), 1);
+    assert_false(rf_roster_find(fixture->intake.roster, names[FULL], &unused));
+    assert_false(fixture->intake.wants_list);
+    nodes[0].state = RF_MEMBER_LEFT;
+    see(fixture, nodes[0]);
+    assert_true(fixture->intake.wants_list);
+    apply(fixture, RF_GOSSIP_EVENT_RESYNC, nodes, FULL + 1);
+    assert_true(rf_roster_find(fixture->intake.roster, names[FULL], &unused));
+    assert_false(fixture->intake.wants_list);
+    see(fixture, nodes[0]);
+    assert_false(fixture->intake.wants_list); /* all are in */
+
+    struct node late = nodes[0];
+    late.state = RF_MEMBER_ALIVE;
+    nodes[0] = nodes[FULL];
+    nodes[FULL] = late;
+    nodes[FULL - 1].state = RF_MEMBER_LEFT;
+    for (int i = FULL; i > 0; i--) { /* before the one that goes, in the list */
+        struct node node = nodes[i];
+        nodes[i] = nodes[i - 1];
+        nodes[i - 1] = node;
+    }
+    apply(fixture, RF_GOSSIP_EVENT_RESYNC, nodes, FULL + 1);
+    assert_true(rf_roster_find(fixture->intake.roster, late.name, &unused));
+    assert_false(fixture->intake.wants_list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +370,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(intake_does_not_let_others_fill_the_log, setup, teardown),
         cmocka_unit_test_setup_teardown(intake_drops_a_member_whose_tags_turn_absurd, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            who_was_refused_for_a_limit_is_asked_for_when_there_may_be_room, setup, teardown),
         cmocka_unit_test_setup_teardown(intake_caps_replicas_and_tells_it_once, setup, teardown),
         cmocka_unit_test_setup_teardown(intake_resync_forgets_who_is_not_on_the_list, setup,
                                         teardown),

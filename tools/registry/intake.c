@@ -47,6 +47,7 @@ static void refuse(struct rf_intake *intake, uint64_t now_ns, const char *id,
                    const struct rf_error *err)
 {
     rf_counter_add(&intake->counters.members_refused, 1);
+    intake->has_no_room |= err->code == RF_ELIMIT;
     forget(intake, now_ns, id);
     if (is_news(intake, id, err->text)) {
         char quoted[RF_QUOTE_SIZE];
@@ -146,6 +147,7 @@ static bool take_decisions(struct rf_intake *intake)
         struct rf_error err = {0};
         int ret = rf_roster_set_state(intake->roster, id, state, &err);
         is_changed = is_changed || ret == 1;
+        intake->has_no_room |= ret == RF_ELIMIT;
         if (ret < 0 && is_news(intake, id, err.text)) {
             char quoted[RF_QUOTE_SIZE];
             rf_log(&intake->log, RF_LOG_WARN, "member not in its ring id=%s reason=\"%s\"",
@@ -162,6 +164,7 @@ bool rf_intake_tick(struct rf_intake *intake, uint64_t now_ns)
         return false;
     }
     rf_guard_tick(intake->guard, now_ns);
+    intake->wants_list |= intake->has_no_room;
     return take_decisions(intake);
 }
 
@@ -170,9 +173,23 @@ uint64_t rf_intake_deadline_ns(const struct rf_intake *intake)
     return intake->guard == NULL ? UINT64_MAX : rf_guard_deadline_ns(intake->guard);
 }
 
+/* Returns false if memory was short. */
+static bool put_all(struct rf_intake *intake, uint64_t now_ns,
+                    const struct rf_gossip_members *members)
+{
+    bool complete = true;
+    for (size_t i = 0; i < members->count; i++) {
+        complete = put(intake, now_ns, &members->items[i]) && complete;
+    }
+    return complete;
+}
+
 bool rf_intake_apply(struct rf_intake *intake, uint64_t now_ns, enum rf_gossip_event_kind kind,
                      const struct rf_gossip_members *members)
 {
+    bool is_resync = kind == RF_GOSSIP_EVENT_RESYNC;
+    intake->wants_list = !is_resync && (intake->wants_list || intake->has_no_room);
+    intake->has_no_room &= !is_resync;
     if (kind == RF_GOSSIP_EVENT_FORGOT) {
         for (size_t i = 0; i < members->count; i++) {
             forget(intake, now_ns, members->items[i].name);
@@ -180,23 +197,23 @@ bool rf_intake_apply(struct rf_intake *intake, uint64_t now_ns, enum rf_gossip_e
         (void)take_decisions(intake);
         return true;
     }
-    bool is_resync = kind == RF_GOSSIP_EVENT_RESYNC;
     if (is_resync) {
         rf_roster_mark(intake->roster);
     }
     if (is_resync && intake->guard != NULL) {
         rf_guard_mark(intake->guard);
     }
-    bool complete = true;
-    for (size_t i = 0; i < members->count; i++) {
-        complete = put(intake, now_ns, &members->items[i]) && complete;
-    }
+    bool complete = put_all(intake, now_ns, members);
     /* A member that memory was short for keeps its old place until the next resync. */
     if (is_resync && complete) {
         (void)rf_roster_sweep(intake->roster);
     }
     if (is_resync && complete && intake->guard != NULL) {
         rf_guard_sweep(intake->guard, now_ns);
+    }
+    if (is_resync && intake->has_no_room) { /* for whom there was none until others had gone */
+        intake->has_no_room = false;
+        complete = put_all(intake, now_ns, members) && complete;
     }
     (void)take_decisions(intake);
     return complete;

@@ -56,6 +56,8 @@ struct rf_intake {
     uint64_t told[RF_INTAKE_TOLD_COUNT];
     uint64_t minute;      /* of the monotonic clock */
     uint32_t lines_count; /* in it */
+    bool has_no_room;     /* since the last list somebody was refused for a limit */
+    bool wants_list;      /* since then something has changed: there may be room now */
 };
 
 /*
@@ -63,7 +65,8 @@ struct rf_intake {
  * clock.
  *
  * Returns false if memory was short: the roster may lack a change, and an event of kind
- * RF_GOSSIP_EVENT_RESYNC with the whole list, applied later, mends it.
+ * RF_GOSSIP_EVENT_RESYNC with the whole list, applied later, mends it. So it does if `wants_list`
+ * is set: members that there was no room for are not announced again when there is.
  */
 bool rf_intake_apply(struct rf_intake *intake, uint64_t now_ns, enum rf_gossip_event_kind kind,
                      const struct rf_gossip_members *members);

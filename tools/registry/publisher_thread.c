@@ -20,6 +20,7 @@
 enum {
     RECLAIM_INTERVAL_MS = 5,  /* readers leave their sections within microseconds */
     RETRY_INTERVAL_MS = 1000, /* memory was short */
+    ROOM_INTERVAL_MS = 10000, /* members were refused for a limit */
     METRICS_INTERVAL_MS = 1000,
 
     /* A publication follows after so many events at the latest, however fast more arrive: as many
@@ -40,6 +41,7 @@ struct rf_publisher_thread {
     void *notify_context;
     bool is_incomplete;    /* memory was short: the whole list is wanted */
     uint64_t list_at_ns;   /* it is not taken before */
+    uint64_t room_at_ns;   /* nor is it to look whether there is room now */
     bool is_commit_wanted; /* the roster may have changes that are not in a catalog */
     uint64_t commit_at_ns; /* memory was short: no catalog is tried before */
     bool is_retired;       /* a retired catalog waits for its readers */
@@ -56,12 +58,15 @@ static uint64_t monotonic_ns(void)
 static void take_whole_list(struct rf_publisher_thread *thread)
 {
     struct rf_gossip_members *members = NULL;
-    if (monotonic_ns() < thread->list_at_ns) {
+    uint64_t now_ns = monotonic_ns();
+    uint64_t list_at_ns = thread->is_incomplete ? thread->list_at_ns : thread->room_at_ns;
+    if (now_ns < list_at_ns) {
         return;
     }
-    thread->list_at_ns = monotonic_ns() + RETRY_INTERVAL_MS * UINT64_C(1000000);
+    thread->list_at_ns = now_ns + RETRY_INTERVAL_MS * UINT64_C(1000000);
+    thread->room_at_ns = now_ns + ROOM_INTERVAL_MS * UINT64_C(1000000);
     if (rf_gossip_members(thread->gossip, &members) < 0) {
-        return; /* is_incomplete stays: it is tried again */
+        return; /* it is tried again */
     }
     thread->is_incomplete =
         !rf_intake_apply(&thread->intake, monotonic_ns(), RF_GOSSIP_EVENT_RESYNC, members);
@@ -160,7 +165,7 @@ static void *run(void *context)
         }
         take_events(thread);
         copy_metrics(thread);
-        if (thread->is_incomplete) {
+        if (thread->is_incomplete || thread->intake.wants_list) {
             take_whole_list(thread);
         }
         if (rf_intake_tick(&thread->intake, monotonic_ns())) {
