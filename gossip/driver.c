@@ -98,7 +98,6 @@ static void exchange_begin(struct rf_gossip *gossip, uint64_t now_ns,
 {
     struct rf_stream_result result = rf_streams_connect(gossip->streams, now_ns, output);
     if (result.type != RF_STREAM_RESULT_NONE) {
-        /* The machine has no more exchanges in flight than this. */
         RF_ASSERT(gossip->failures_count < RF_SWIM_EXCHANGES_MAX);
         gossip->failures[gossip->failures_count++] =
             (struct rf_driver_failure){result.exchange_id, result.code, result.text};
@@ -224,7 +223,10 @@ void rf_driver_outputs(struct rf_gossip *gossip, uint64_t now_ns)
 {
     struct rf_output output;
     do {
-        while (rf_serf_next(gossip->serf, &output)) {
+        /* The machine has no more exchanges in flight than there is room for failures, but what one
+         * packet says may have it open more than that, one after the other. */
+        while (gossip->failures_count < RF_SWIM_EXCHANGES_MAX &&
+               rf_serf_next(gossip->serf, &output)) {
             output_do(gossip, now_ns, &output);
         }
         if (gossip->failures_count > 0) {

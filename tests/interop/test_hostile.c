@@ -317,6 +317,83 @@ SCENARIO(numbers_at_their_end_freeze_nobody_out_at_a_real_agent)
     node_kill(&a);
 }
 
+/* ---- more streams at once than there are places ---- */
+
+enum { NAMES = 50, GUESSES = 4, PARTS_MAX = 255 };
+
+/* Everywhere, where no stream can be opened: the system says so at once. */
+static const struct rf_address nowhere[2] = {
+    {.ip = {255, 255, 255, 255}, .ip_size = 4, .port = 7946},
+    {.ip = {255, 255, 255, 255}, .ip_size = 4, .port = 7947},
+};
+
+struct compound {
+    uint8_t parts[32768];
+    uint16_t sizes[PARTS_MAX];
+    size_t size;
+    size_t count;
+};
+
+static void compound_add(struct compound *compound, const struct rf_message *message)
+{
+    struct rf_packer packer =
+        rf_packer(compound->parts + compound->size, sizeof(compound->parts) - compound->size);
+    int size = rf_message_encode(message, &packer);
+    assert_true(size > 0);
+    compound->sizes[compound->count++] = (uint16_t)size;
+    compound->size += (size_t)size;
+}
+
+static void compound_send(const struct node *node, const struct compound *compound)
+{
+    uint8_t bytes[sizeof(*compound)] = {RF_MESSAGE_COMPOUND, (uint8_t)compound->count};
+    size_t size = 2;
+    for (size_t i = 0; i < compound->count; i++) {
+        bytes[size++] = (uint8_t)(compound->sizes[i] >> 8);
+        bytes[size++] = (uint8_t)compound->sizes[i];
+    }
+    memcpy(bytes + size, compound->parts, compound->size);
+    int fd = stranger_from(node, SOCK_DGRAM, 0);
+    assert_true(send(fd, bytes, size + compound->size, 0) > 0);
+    close(fd);
+}
+
+/* Names that are claimed, and acks, by numbers that can be guessed, that end the claims. */
+static void compound_names(struct compound *compound, uint32_t incarnation, uint32_t guesses)
+{
+    *compound = (struct compound){0};
+    for (uint32_t i = 0; i < NAMES; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "n%u", i);
+        struct rf_message alive = {.type = RF_MESSAGE_ALIVE,
+                                   .alive = {.incarnation = incarnation,
+                                             .node = rf_slice_text(name),
+                                             .address = nowhere[incarnation - 1]}};
+        memcpy(alive.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
+        compound_add(compound, &alive);
+        for (uint32_t guess = 0; guess < guesses; guess++) {
+            struct rf_message ack = {.type = RF_MESSAGE_ACK, .ack = {.seq_no = 1 + i + guess}};
+            compound_add(compound, &ack);
+        }
+    }
+}
+
+SCENARIO(a_packet_that_opens_more_streams_than_there_are_places_is_survived)
+{
+    static struct compound compound;
+    struct rf_gossip_config *config = node_config("a");
+    config->profile = RF_GOSSIP_LAN;
+    struct node a = node_start(config);
+    struct rf_serf_stats stats = {0};
+    compound_names(&compound, 1, 0);
+    compound_send(&a, &compound);
+    compound_names(&compound, 2, GUESSES);
+    compound_send(&a, &compound);
+    assert_within_ms(2000, rf_gossip_get_serf_stats(a.gossip, &stats) == 0 &&
+                               2 * stats.swim.claims > RF_SWIM_EXCHANGES_MAX);
+    node_kill(&a);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest among_agents[] = {
@@ -328,6 +405,7 @@ int main(int argc, char **argv)
         scenario_test(a_stranger_gets_no_more_bytes_than_it_sent),
         scenario_test(a_packet_that_is_sent_again_is_dropped),
         scenario_test(a_stream_that_is_sent_again_is_closed),
+        scenario_test(a_packet_that_opens_more_streams_than_there_are_places_is_survived),
     };
     if (argc > 1 && strcmp(argv[1], "agents") == 0) {
         fixture_need_serf();
