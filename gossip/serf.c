@@ -240,7 +240,7 @@ void rf_serf_on_user(struct rf_serf *serf, struct rf_slice bytes)
         break;
     case RF_SERF_QUERY:
         serf->stats.queries_received++;
-        rf_serf_on_query(serf, &message.query, bytes);
+        (void)rf_serf_on_query(serf, &message.query, bytes); /* others pass it on */
         break;
     case RF_SERF_QUERY_RESPONSE:
         serf->stats.responses_received++;

@@ -167,7 +167,8 @@ int rf_serf_ask(struct rf_serf *serf, uint64_t now_ns, const struct rf_serf_ques
     struct rf_ask *place = find_free(serf);
     RF_ASSERT(place != NULL); /* checked above */
     *place = ask;             /* before our own answer comes */
-    rf_serf_on_query(serf, &message.query, rf_packer_slice(&packer));
+    (void)rf_serf_on_query(serf, &message.query, rf_packer_slice(&packer));
+    /* not passed on for want of memory: nobody answers, which is told */
     rf_serf_end(serf);
     *ret_ask_id = ask.id;
     return 0;

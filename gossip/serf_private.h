@@ -251,7 +251,8 @@ void rf_serf_events_fini(struct rf_serf *serf);
 void rf_serf_events_check(const struct rf_serf *serf);
 
 /* serf_query.c */
-void rf_serf_on_query(struct rf_serf *serf, const struct rf_serf_query *query,
+/* Returns whether it is passed on. */
+bool rf_serf_on_query(struct rf_serf *serf, const struct rf_serf_query *query,
                       struct rf_slice bytes);
 void rf_serf_on_response(struct rf_serf *serf, const struct rf_serf_query_response *response);
 void rf_serf_on_conflict(struct rf_serf *serf, struct rf_slice name,

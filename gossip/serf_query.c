@@ -165,15 +165,15 @@ static void deliver(struct rf_serf *serf, const struct rf_serf_query *query)
 }
 
 /* 22.1. `bytes` is the whole message, to be passed on unchanged. */
-void rf_serf_on_query(struct rf_serf *serf, const struct rf_serf_query *query,
+bool rf_serf_on_query(struct rf_serf *serf, const struct rf_serf_query *query,
                       struct rf_slice bytes)
 {
     if (is_deadly(query)) { /* so we must not pass it on */
         serf->stats.serf_dropped_malformed++;
-        return;
+        return false;
     }
     if (!rf_serf_query_new(serf, query->ltime, query->id)) {
-        return;
+        return false;
     }
     const struct rf_node *self = serf->swim.self;
     if (rf_serf_filters_match(query->filters, self->link.name,
@@ -184,10 +184,8 @@ void rf_serf_on_query(struct rf_serf *serf, const struct rf_serf_query *query,
         }
         deliver(serf, query);
     }
-    if ((query->flags & RF_SERF_QUERY_NO_BROADCAST) == 0) {
-        (void)rf_swim_queue_user(&serf->swim, RF_QUEUE_QUERIES, bytes, RF_BROADCAST_QUIET);
-        /* counted if dropped */
-    }
+    return (query->flags & RF_SERF_QUERY_NO_BROADCAST) == 0 &&
+           rf_swim_queue_user(&serf->swim, RF_QUEUE_QUERIES, bytes, RF_BROADCAST_QUIET);
 }
 
 /* ---- whose our name is (27.3) ---- */
@@ -213,6 +211,13 @@ uint64_t rf_serf_query_timeout_ns(const struct rf_serf *serf)
     return serf->swim.config.gossip_interval_ns *
            rf_broadcast_transmit_limit(QUERY_TIMEOUT_MULT,
                                        counts[RF_NODE_ALIVE] + counts[RF_NODE_SUSPECT]);
+}
+
+static void contest_end(struct rf_contest *contest)
+{
+    contest->is_running = false;
+    free(contest->voters);
+    contest->voters = NULL;
 }
 
 static void contest_start(struct rf_serf *serf)
@@ -242,7 +247,9 @@ static void contest_start(struct rf_serf *serf)
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
     int size = rf_serf_message_encode(&message, &packer);
     RF_ASSERT(size > 0); /* our name is at most 128 bytes */
-    rf_serf_on_query(serf, &message.query, rf_packer_slice(&packer));
+    if (!rf_serf_on_query(serf, &message.query, rf_packer_slice(&packer))) {
+        contest_end(contest); /* no memory: nobody is asked, and silence would lose the name */
+    }
 }
 
 void rf_serf_on_conflict(struct rf_serf *serf, struct rf_slice name, const struct rf_address *other)
@@ -302,9 +309,7 @@ void rf_serf_contest_tick(struct rf_serf *serf)
     if (!contest->is_running || serf->now_ns < contest->deadline_ns) {
         return;
     }
-    contest->is_running = false;
-    free(contest->voters);
-    contest->voters = NULL;
+    contest_end(contest);
     if (contest->matches >= contest->answers / 2 + 1) {
         return;
     }

@@ -30,9 +30,12 @@ static struct rf_serf *start(void)
     return serf;
 }
 
-/* What was said in packets: an intent of ours, and that we are dead by our own word. */
+/* What was said in packets: an intent of ours, that we are dead by our own word, and the question
+ * whose our name is; and that it is not ours. */
 static bool has_said_intent;
 static bool has_said_dead;
+static bool has_asked_for_name;
+static bool has_lost_name;
 
 static bool has_text(const struct rf_output *output, const char *text)
 {
@@ -49,7 +52,9 @@ static void take_outputs(struct rf_serf *serf)
                                                "Node\xa2me") &&
                              has_text(&output, "\xa4"
                                                "From\xa2me");
+            has_asked_for_name |= has_text(&output, "_serf_conflict");
         }
+        has_lost_name |= output.type == RF_OUTPUT_NAME_LOST;
     }
     rf_serf_check(serf);
 }
@@ -176,6 +181,8 @@ static struct rf_serf *start_with_another(void)
     pass(serf, 3 * S); /* all that is news is told */
     has_said_intent = false;
     has_said_dead = false;
+    has_asked_for_name = false;
+    has_lost_name = false;
     return serf;
 }
 
@@ -251,6 +258,30 @@ static void who_has_another_forgotten_hears_if_the_others_are_not_told(void **st
     }
 }
 
+/* Nobody can have answered a question that was not asked. */
+static void a_name_is_not_lost_by_a_vote_that_there_was_no_memory_to_call(void **state)
+{
+    (void)state;
+    bool has_failed = true;
+    for (size_t number = 1; has_failed; number++) {
+        struct rf_serf *serf = start_with_another();
+        failing_alloc_in = number;
+        hear_alive_of(serf, "me", 1, "");
+        has_failed = failing_alloc_in == 0;
+        failing_alloc_in = 0;
+        take_outputs(serf);
+        pass(serf, serf->now_ns + 10 * S);
+        assert_true(has_asked_for_name || !has_lost_name);
+        assert_true(has_lost_name || has_failed);
+        has_lost_name = false;
+        hear_alive_of(serf, "me", 1, "");
+        take_outputs(serf);
+        pass(serf, serf->now_ns + 10 * S);
+        assert_true(has_asked_for_name && has_lost_name); /* nobody has answered */
+        rf_serf_free(serf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +290,7 @@ int main(void)
         cmocka_unit_test(that_we_are_here_is_said_against_a_leave_when_there_is_memory_again),
         cmocka_unit_test(who_leaves_says_so_when_there_is_memory_again),
         cmocka_unit_test(who_has_another_forgotten_hears_if_the_others_are_not_told),
+        cmocka_unit_test(a_name_is_not_lost_by_a_vote_that_there_was_no_memory_to_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
