@@ -424,7 +424,7 @@ void agent_restart(struct agent *agent, const char *const *arguments)
         all[count++] = *arguments;
     }
     agent->process = process_start(agent->name, all);
-    assert_within_ms(10000, agent_answers(agent));
+    assert_soon(agent_answers(agent));
 }
 
 struct agent agent_start(const char *name, const char *const *arguments)

@@ -19,7 +19,12 @@
 
 #include "core/log.h"
 
-enum { FIXTURE_PROCESSES_MAX = 32, FIXTURE_ARGUMENTS_MAX = 40, FIXTURE_TEXT_SIZE = 192 };
+enum {
+    FIXTURE_PROCESSES_MAX = 32,
+    FIXTURE_ARGUMENTS_MAX = 40,
+    FIXTURE_TEXT_SIZE = 192,
+    FIXTURE_SOON_MS = 60000
+};
 
 /* A program that runs beside the test. */
 struct process {
@@ -134,5 +139,10 @@ void assert_contains(const char *output, const char *text);
             sleep_ms(20);                                                           \
         }                                                                           \
     } while (0)
+
+/* For what takes a moment. A busy machine makes it longer; and gossip, which is sent a few times to
+ * nodes chosen at random, may miss one, who then learns it from a push/pull, half a minute later.
+ */
+#define assert_soon(condition) assert_within_ms(FIXTURE_SOON_MS, condition)
 
 #endif

@@ -43,12 +43,12 @@ SCENARIO(two_nodes_see_each_other_and_their_tags)
     config->seeds = &seed;
     config->seeds_count = 1;
     struct node b = node_start(config);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
-    assert_within_ms(5000, node_sees(&b, "a", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&b, "a", RF_MEMBER_ALIVE));
     assert_true(node_sees_tag(&a, "b", "addr", "10.0.0.1:80"));
     assert_true(node_sees_tag(&b, "b", "group", "web"));
     assert_true(node_sees_tag(&a, "b", "replicas", NULL));
-    assert_true(node_status(&b).joined);
+    assert_soon(node_status(&b).joined); /* it may hear of a before it has a's reply */
     assert_int_equal(node_status(&a).alive_count, 2);
     node_kill(&b);
     node_kill(&a);
@@ -58,12 +58,12 @@ SCENARIO(changed_tags_reach_the_others)
 {
     struct node a = node_start_at("a", NULL);
     struct node b = node_start_at("b", a.address);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     const struct rf_gossip_tag tags[] = {{"replicas", "17"}};
     assert_int_equal(rf_gossip_set_tags(b.gossip, tags, 1, NULL), 0);
-    assert_within_ms(5000, node_sees_tag(&a, "b", "replicas", "17"));
+    assert_soon(node_sees_tag(&a, "b", "replicas", "17"));
     assert_int_equal(rf_gossip_set_tags(b.gossip, NULL, 0, NULL), 0);
-    assert_within_ms(5000, node_sees_tag(&a, "b", "replicas", NULL));
+    assert_soon(node_sees_tag(&a, "b", "replicas", NULL));
     node_kill(&b);
     node_kill(&a);
 }
@@ -72,9 +72,9 @@ SCENARIO(a_node_that_leaves_is_seen_as_left)
 {
     struct node a = node_start_at("a", NULL);
     struct node b = node_start_at("b", a.address);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     assert_int_equal(rf_gossip_leave(b.gossip, 15000), 0);
-    assert_true(node_sees(&a, "b", RF_MEMBER_LEFT));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_LEFT));
     assert_true(node_status(&b).left);
     assert_int_equal(rf_gossip_leave(b.gossip, 0), 0);
     struct rf_error err = {0};
@@ -97,10 +97,10 @@ SCENARIO(a_leave_that_takes_longer_than_the_caller_waits_goes_on)
 {
     struct node a = node_start_at("a", NULL);
     struct node b = node_start_at("b", a.address);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     assert_int_equal(rf_gossip_leave(b.gossip, 0), -ETIMEDOUT);
     assert_int_equal(rf_gossip_leave(b.gossip, 15000), 0);
-    assert_true(node_sees(&a, "b", RF_MEMBER_LEFT));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_LEFT));
     node_kill(&b);
     node_kill(&a);
 }
@@ -111,16 +111,16 @@ SCENARIO(a_node_that_dies_without_a_word_fails_and_may_come_back)
     struct node b = node_start_at("b", a.address);
     char address[64];
     snprintf(address, sizeof(address), "%s", b.address);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     node_kill(&b);
-    assert_within_ms(20000, node_sees(&a, "b", RF_MEMBER_FAILED));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_FAILED));
     struct rf_gossip_config *config = node_config("b");
     const char *seed = a.address;
     config->bind = address;
     config->seeds = &seed;
     config->seeds_count = 1;
     b = node_start(config);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     node_kill(&b);
     node_kill(&a);
 }
@@ -132,12 +132,12 @@ SCENARIO(a_node_restarted_without_its_memory_is_told_by_who_probes_it)
     struct node c = node_start_at("c", a.address);
     char address[64];
     snprintf(address, sizeof(address), "%s", a.address);
-    assert_within_ms(5000, node_members_count(&b) == 3 && node_members_count(&c) == 3);
+    assert_soon(node_members_count(&b) == 3 && node_members_count(&c) == 3);
     node_kill(&a);
     struct rf_gossip_config *config = node_config("a");
     config->bind = address;
     a = node_start(config); /* before anybody has missed it, and without a seed */
-    assert_within_ms(5000, node_members_count(&a) == 3);
+    assert_soon(node_members_count(&a) == 3);
     node_kill(&c);
     node_kill(&b);
     node_kill(&a);
@@ -162,9 +162,8 @@ SCENARIO(nodes_on_ipv6_see_each_other)
     struct node a = node_start(bound_to("a", "[::1]:0", NULL, &seed));
     seed = a.address;
     struct node b = node_start(bound_to("b", "[::1]:0", NULL, &seed));
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
-    assert_within_ms(5000,
-                     COUNTER(&a, packets_received) >= 3 && COUNTER(&b, packets_received) >= 3);
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(COUNTER(&a, packets_received) >= 3 && COUNTER(&b, packets_received) >= 3);
     assert_int_equal(COUNTER(&a, packet_send_errors) + COUNTER(&b, packet_send_errors), 0);
     node_kill(&b);
     node_kill(&a);
@@ -177,9 +176,8 @@ SCENARIO(a_node_bound_to_every_ipv6_address_talks_ipv4_too)
     char text[RF_ADDRESS_TEXT_SIZE];
     seed = rf_address_format(rf_gossip_advertised(a.gossip), text);
     struct node b = node_start(bound_to("b", "127.0.0.1:0", NULL, &seed));
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
-    assert_within_ms(5000,
-                     COUNTER(&a, packets_received) >= 3 && COUNTER(&b, packets_received) >= 3);
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(COUNTER(&a, packets_received) >= 3 && COUNTER(&b, packets_received) >= 3);
     assert_int_equal(COUNTER(&a, packet_send_errors) + COUNTER(&b, packet_send_errors), 0);
     assert_true(node_sees(&b, "a", RF_MEMBER_ALIVE));
     node_kill(&b);
@@ -222,11 +220,11 @@ SCENARIO(only_nodes_with_the_key_get_into_an_encrypted_cluster)
     struct node b = node_start(keyed("b", both, 2, NULL, &seed));
     struct node plain = node_start(keyed("plain", NULL, 0, NULL, &seed));
     struct node wrong = node_start(keyed("wrong", second, 1, NULL, &seed));
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
-    assert_within_ms(5000, COUNTER(&a, streams_rejected) >= 1);
-    assert_within_ms(5000, node_status(&plain).join_error[0] != '\0');
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(COUNTER(&a, streams_rejected) >= 1);
+    assert_soon(node_status(&plain).join_error[0] != '\0');
     /* Its own packets are opened by the second key; the reply, sealed with the first, is not. */
-    assert_within_ms(5000, node_status(&wrong).join_error[0] != '\0');
+    assert_soon(node_status(&wrong).join_error[0] != '\0');
     assert_false(node_sees(&a, "plain", RF_MEMBER_ALIVE));
     assert_false(node_status(&plain).joined);
     assert_false(node_status(&wrong).joined);
@@ -244,8 +242,8 @@ SCENARIO(clusters_with_other_labels_do_not_mix)
     seed = a.address;
     struct node b = node_start(keyed("b", keys, 1, "blue", &seed));
     struct node green = node_start(keyed("green", keys, 1, "green", &seed));
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
-    assert_within_ms(5000, node_status(&green).join_error[0] != '\0');
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_status(&green).join_error[0] != '\0');
     assert_false(node_status(&green).joined);
     node_kill(&green);
     node_kill(&b);
@@ -259,15 +257,15 @@ SCENARIO(a_seed_that_comes_up_later_is_joined)
     char address[64];
     snprintf(address, sizeof(address), "%s:%u", fixture_host(), fixture_port());
     struct node b = node_start_at("b", address);
-    assert_within_ms(5000, node_status(&b).join_rounds_count >= 2);
-    assert_non_null(strstr(node_status(&b).join_error, address));
-    assert_int_equal(log_count("b", "join_failed"), 2);
+    assert_soon(log_count("b", "join_failed") >= 2);
+    assert_true(node_status(&b).join_rounds_count >= 2);
+    assert_soon(strstr(node_status(&b).join_error, address) != NULL); /* a round begins without */
     assert_int_equal(log_count("b", "warn join_failed"), 1);
     struct rf_gossip_config *config = node_config("a");
     config->bind = address;
     struct node a = node_start(config);
-    assert_within_ms(10000, node_sees(&a, "b", RF_MEMBER_ALIVE));
-    assert_within_ms(2000, node_status(&b).join_error[0] == '\0');
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_status(&b).join_error[0] == '\0');
     node_kill(&b);
     node_kill(&a);
 }
@@ -278,13 +276,13 @@ SCENARIO(a_node_that_finds_itself_alone_joins_its_seeds_again)
     struct node b = node_start_at("b", a.address);
     char address[64];
     snprintf(address, sizeof(address), "%s", a.address);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     node_leave(&a); /* b does not reconnect to who has left */
-    assert_within_ms(5000, node_sees(&b, "a", RF_MEMBER_LEFT));
+    assert_soon(node_sees(&b, "a", RF_MEMBER_LEFT));
     struct rf_gossip_config *config = node_config("a");
     config->bind = address;
     a = node_start(config);
-    assert_within_ms(15000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     node_kill(&b);
     node_kill(&a);
 }
@@ -297,7 +295,7 @@ SCENARIO(a_seed_may_be_a_host_name)
     char seed[64];
     snprintf(seed, sizeof(seed), "localhost:%u", rf_gossip_bound(a.gossip)->port);
     struct node b = node_start_at("b", seed);
-    assert_within_ms(10000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     assert_int_equal(log_count("b", "warn"), 0); /* ::1 refuses, which does not matter */
     node_kill(&b);
     node_kill(&a);
@@ -313,8 +311,8 @@ SCENARIO(a_seed_that_is_the_node_itself_is_passed_over)
     config->seeds = &seed;
     config->seeds_count = 1;
     struct node a = node_start(config);
-    assert_within_ms(5000, node_status(&a).join_rounds_count >= 1);
-    assert_within_ms(1000, node_status(&a).join_error[0] != '\0');
+    assert_soon(node_status(&a).join_rounds_count >= 1);
+    assert_soon(node_status(&a).join_error[0] != '\0');
     assert_string_equal(node_status(&a).join_error, "every seed is this node itself");
     assert_int_equal(COUNTER(&a, streams_connected), 0);
     assert_int_equal(log_count("a", "warn"), 0);
@@ -459,13 +457,15 @@ SCENARIO(garbage_packets_are_counted_and_change_nothing)
 {
     struct node a = node_start_at("a", NULL);
     struct node b = node_start_at("b", a.address);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     uint64_t seed = now_ms();
     printf("seed %llu\n", (unsigned long long)seed);
     struct rf_random random = {seed};
     int fd = stranger(&a, SOCK_DGRAM);
     uint64_t before = COUNTER(&a, packets_received);
-    for (int i = 0; i < 5000; i++) {
+    const uint64_t end_ms = now_ms() + FIXTURE_SOON_MS;
+    for (int i = 0;
+         i < 5000 || (COUNTER(&a, packets_received) < before + 1000 && now_ms() < end_ms); i++) {
         uint8_t bytes[1500];
         size_t size = rf_random_below(&random, sizeof(bytes) + 1);
         for (size_t j = 0; j < size; j++) {
@@ -480,7 +480,7 @@ SCENARIO(garbage_packets_are_counted_and_change_nothing)
         }
     }
     close(fd);
-    assert_within_ms(5000, COUNTER(&a, packets_received) >= before + 1000);
+    assert_soon(COUNTER(&a, packets_received) >= before + 1000);
     sleep_ms(1500); /* a probe later */
     assert_true(node_sees(&a, "b", RF_MEMBER_ALIVE));
     assert_true(node_sees(&b, "a", RF_MEMBER_ALIVE));
@@ -533,11 +533,11 @@ SCENARIO(malformed_streams_are_ended_and_counted)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         (void)stream_answer(&a, cases[i].bytes, cases[i].size);
     }
-    assert_within_ms(2000, COUNTER(&a, streams_rejected) >= 6);
-    assert_within_ms(2000, COUNTER(&a, streams) == 0 && COUNTER(&a, stream_bytes) == 0);
+    assert_soon(COUNTER(&a, streams_rejected) >= 6);
+    assert_soon(COUNTER(&a, streams) == 0 && COUNTER(&a, stream_bytes) == 0);
     assert_in_range(log_count("a", "stream_rejected"), 1, 1);
     struct node b = node_start_at("b", a.address);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     node_kill(&b);
     node_kill(&a);
 }
@@ -545,15 +545,15 @@ SCENARIO(malformed_streams_are_ended_and_counted)
 SCENARIO(a_stream_that_brings_nothing_is_closed_in_time)
 {
     struct node a = node_start_at("a", NULL); /* profile local: 1 s */
+    uint64_t start_ms = now_ms();
     int silent = stranger(&a, SOCK_STREAM);
     int dripping = stranger(&a, SOCK_STREAM);
-    uint64_t start_ms = now_ms();
-    assert_within_ms(1000, COUNTER(&a, streams) == 2);
-    while (COUNTER(&a, streams) > 0 && now_ms() < start_ms + 5000) {
+    assert_soon(COUNTER(&a, streams_accepted) == 2);
+    while (COUNTER(&a, streams) > 0 && now_ms() < start_ms + FIXTURE_SOON_MS) {
         (void)!send(dripping, "\x06", 1, MSG_NOSIGNAL);
         sleep_ms(100);
     }
-    assert_in_range(now_ms() - start_ms, 500, 3000);
+    assert_in_range(now_ms() - start_ms, 500, FIXTURE_SOON_MS / 3);
     assert_true(COUNTER(&a, streams_timed_out) >= 1);
     close(silent);
     close(dripping);
@@ -562,20 +562,22 @@ SCENARIO(a_stream_that_brings_nothing_is_closed_in_time)
 
 SCENARIO(a_flood_of_streams_is_bounded_and_passes)
 {
-    struct node a = node_start_at("a", NULL);
+    struct rf_gossip_config *config = node_config("a");
+    config->profile = RF_GOSSIP_LAN; /* 10 s for a stream: none of them ends by time */
+    struct node a = node_start(config);
     enum { FLOOD = 3 * RF_GOSSIP_STREAMS_MAX };
     int fds[FLOOD];
     for (int i = 0; i < FLOOD; i++) {
         fds[i] = stranger(&a, SOCK_STREAM);
     }
-    assert_within_ms(2000, COUNTER(&a, streams_refused) >= FLOOD / 3);
+    assert_soon(COUNTER(&a, streams_refused) >= FLOOD / 3);
     assert_true(COUNTER(&a, streams) <= RF_GOSSIP_STREAMS_MAX);
     for (int i = 0; i < FLOOD; i++) {
         close(fds[i]);
     }
-    assert_within_ms(3000, COUNTER(&a, streams) == 0);
+    assert_soon(COUNTER(&a, streams) == 0);
     struct node b = node_start_at("b", a.address);
-    assert_within_ms(5000, node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     node_kill(&b);
     node_kill(&a);
 }
@@ -606,11 +608,11 @@ SCENARIO(streams_together_buffer_no_more_than_their_limit)
             assert_true(COUNTER(&a, stream_bytes) <= RF_GOSSIP_STREAM_BYTES_MAX);
         }
     }
-    assert_within_ms(5000, COUNTER(&a, streams_refused) >= 1);
+    assert_soon(COUNTER(&a, streams_refused) >= 1);
     for (int i = 0; i < STREAMS; i++) {
         close(fds[i]);
     }
-    assert_within_ms(5000, COUNTER(&a, stream_bytes) == 0);
+    assert_soon(COUNTER(&a, stream_bytes) == 0);
     node_kill(&a);
 }
 
@@ -632,13 +634,13 @@ SCENARIO(without_descriptors_it_waits_and_goes_on)
     for (int i = 0; i < 3; i++) {
         (void)!connect(waiting[i], (struct sockaddr *)&sockaddr, size);
     }
-    uint64_t deadline_ms = now_ms() + 3000;
+    uint64_t deadline_ms = now_ms() + FIXTURE_SOON_MS;
     while (COUNTER(&a, accept_errors) < 2 && now_ms() < deadline_ms) {
         sleep_ms(10);
     }
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0); /* first: checks need descriptors */
     assert_in_range(COUNTER(&a, accept_errors), 2, 40);
-    assert_within_ms(2000, COUNTER(&a, streams_accepted) == 3);
+    assert_soon(COUNTER(&a, streams_accepted) == 3);
     for (int i = 0; i < 3; i++) {
         close(waiting[i]);
     }
@@ -662,7 +664,7 @@ static struct rf_gossip_event *event_wait(const struct node *node, int timeout_m
 
 static void assert_event(const struct node *node, const char *name, enum rf_member_state member)
 {
-    struct rf_gossip_event *event = event_wait(node, 10000);
+    struct rf_gossip_event *event = event_wait(node, FIXTURE_SOON_MS);
     assert_non_null(event);
     assert_int_equal(event->kind, RF_GOSSIP_EVENT_MEMBER);
     assert_int_equal(event->members.count, 1);
@@ -681,7 +683,7 @@ SCENARIO(the_consumer_hears_of_members_in_order)
     assert_event(&a, "b", RF_MEMBER_ALIVE);
     const struct rf_gossip_tag tags[] = {{"group", "web"}};
     assert_int_equal(rf_gossip_set_tags(b.gossip, tags, 1, NULL), 0);
-    struct rf_gossip_event *event = event_wait(&a, 10000);
+    struct rf_gossip_event *event = event_wait(&a, FIXTURE_SOON_MS);
     assert_non_null(event);
     assert_string_equal(rf_gossip_member_tag(&event->members.items[0], "group"), "web");
     assert_null(rf_gossip_member_tag(&event->members.items[0], "addr"));
@@ -709,7 +711,7 @@ SCENARIO(a_consumer_that_falls_behind_is_given_the_whole_list)
     int resyncs_count = 0;
     char last[16] = "";
     struct rf_gossip_event *event;
-    while ((event = event_wait(&a, 300)) != NULL) {
+    while ((event = event_wait(&a, resyncs_count == 0 ? FIXTURE_SOON_MS : 300)) != NULL) {
         const char *tag = rf_gossip_member_tag(&event->members.items[0], "n");
         snprintf(last, sizeof(last), "%s", tag == NULL ? "" : tag);
         members_count += event->kind == RF_GOSSIP_EVENT_MEMBER;
@@ -764,10 +766,11 @@ SCENARIO(a_consumer_that_falls_behind_still_hears_that_the_name_is_lost)
         assert_int_equal(rf_gossip_set_tags(a.gossip, tags, 1, NULL), 0);
     }
     int rival = claim_name(&a, "a");
-    assert_within_ms(10000, node_status(&a).name_lost); /* there is nobody to vote for us */
+    assert_soon(node_status(&a).name_lost); /* there is nobody to vote for us */
     enum rf_gossip_event_kind last = RF_GOSSIP_EVENT_MEMBER;
     struct rf_gossip_event *event;
-    while ((event = event_wait(&a, 300)) != NULL) {
+    while ((event = event_wait(&a, last == RF_GOSSIP_EVENT_NAME_LOST ? 300 : FIXTURE_SOON_MS)) !=
+           NULL) {
         last = event->kind;
         rf_gossip_event_free(event);
     }
@@ -778,8 +781,10 @@ SCENARIO(a_consumer_that_falls_behind_still_hears_that_the_name_is_lost)
 
 struct reader {
     struct node *node;
+    const char *goal; /* the last value that there will be */
     char last[16];
     size_t resyncs_count;
+    atomic_bool has_all;
     atomic_bool is_done;
 };
 
@@ -797,8 +802,10 @@ static void *read_slowly(void *context)
         /* Never back in time, whatever way the news took. */
         if (strtol(reader->last, NULL, 10) < before) {
             snprintf(reader->last, sizeof(reader->last), "back");
+            atomic_store(&reader->has_all, true);
             return NULL;
         }
+        atomic_store(&reader->has_all, strcmp(reader->last, reader->goal) == 0);
         reader->resyncs_count += event->kind == RF_GOSSIP_EVENT_RESYNC;
         if (event->kind == RF_GOSSIP_EVENT_RESYNC) {
             sleep_ms(20);
@@ -814,10 +821,12 @@ SCENARIO(news_never_go_back_in_time_under_overload)
     config->has_consumer = true;
     config->log.level_max = RF_LOG_WARN;
     struct node a = node_start(config);
-    struct reader reader = {.node = &a, .last = "0"};
-    char value[16];
-    const struct rf_gossip_tag tags[] = {{"n", value}};
     enum { CHANGES = 3 * RF_GOSSIP_EVENTS_MAX };
+    char value[16];
+    char goal[16];
+    snprintf(goal, sizeof(goal), "%d", CHANGES);
+    const struct rf_gossip_tag tags[] = {{"n", value}};
+    struct reader reader = {.node = &a, .goal = goal, .last = "0"};
     pthread_t thread;
     for (int i = 1; i <= CHANGES; i++) {
         snprintf(value, sizeof(value), "%d", i);
@@ -826,12 +835,11 @@ SCENARIO(news_never_go_back_in_time_under_overload)
             assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
         }
     }
-    uint64_t deadline_ms = now_ms() + 10000;
-    sleep_ms(200);
-    while (rf_counter_get(&rf_gossip_counters(a.gossip)->resyncs) == 0 && now_ms() < deadline_ms) {
+    uint64_t deadline_ms = now_ms() + FIXTURE_SOON_MS;
+    while (!atomic_load(&reader.has_all) && now_ms() < deadline_ms) {
         sleep_ms(20);
     }
-    sleep_ms(500);
+    sleep_ms(500); /* nothing older follows */
     atomic_store(&reader.is_done, true);
     pthread_join(thread, NULL);
     assert_string_equal(reader.last, value);

@@ -20,7 +20,8 @@
 #include "gossip/serf.h"
 #include "nodes.h"
 
-enum { FAILURE_MS = 40000 }; /* some probes, 4 to 24 s of suspicion, and its spreading */
+/* Some probes, 4 to 24 s of suspicion, and its spreading; the rest for a busy machine. */
+enum { FAILURE_MS = 90000 };
 
 static const char *registry_program;
 static const char *regctl_program;
@@ -70,19 +71,19 @@ SCENARIO(an_agent_that_failed_and_is_forgotten_here_has_left_everywhere)
     struct node node = node_at("node", NULL);
     struct agent witness = agent_at("witness", node.address);
     struct agent agent = agent_at("agent", node.address);
-    assert_within_ms(5000, agent_sees(&witness, "agent", "alive"));
+    assert_soon(agent_sees(&witness, "agent", "alive"));
     agent_kill(&agent);
     assert_within_ms(FAILURE_MS, agent_sees(&witness, "agent", "failed"));
-    assert_within_ms(5000, node_sees(&node, "agent", RF_MEMBER_FAILED));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_FAILED));
     assert_int_equal(forget(&node, "agent"), RF_MEMBER_LEFT);
-    assert_within_ms(3000, agent_sees(&witness, "agent", "left"));
+    assert_soon(agent_sees(&witness, "agent", "left"));
 
     /* Each push/pull makes its time older for the agent, and none of ours follows. */
     for (int i = 0; i < 5; i++) {
         free(agent_run(&witness, ARGUMENTS("join", node.address)));
     }
     forget_and_prune(&node, "agent");
-    assert_within_ms(3000, !agent_sees(&witness, "agent", NULL));
+    assert_soon(!agent_sees(&witness, "agent", NULL));
     free(agent_run(&witness, ARGUMENTS("join", node.address)));
     sleep_ms(1000);
     assert_false(agent_sees(&witness, "agent", NULL)); /* nobody brings it back */
@@ -95,15 +96,15 @@ SCENARIO(a_failed_agent_that_is_pruned_here_is_gone_everywhere_in_one_step)
     struct node node = node_at("node", NULL);
     struct agent witness = agent_at("witness", node.address);
     struct agent agent = agent_at("agent", node.address);
-    assert_within_ms(5000, agent_sees(&witness, "agent", "alive"));
+    assert_soon(agent_sees(&witness, "agent", "alive"));
     agent_kill(&agent);
     assert_within_ms(FAILURE_MS, agent_sees(&witness, "agent", "failed"));
-    assert_within_ms(5000, node_sees(&node, "agent", RF_MEMBER_FAILED));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_FAILED));
     forget_and_prune(&node, "agent");
-    assert_within_ms(3000, !agent_sees(&witness, "agent", NULL));
+    assert_soon(!agent_sees(&witness, "agent", NULL));
     agent_restart(&agent, ARGUMENTS("-join", witness.address));
-    assert_within_ms(5000, agent_sees(&witness, "agent", "alive")); /* and may come back */
-    assert_within_ms(5000, node_sees(&node, "agent", RF_MEMBER_ALIVE));
+    assert_soon(agent_sees(&witness, "agent", "alive")); /* and may come back */
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_ALIVE));
     node_kill(&node);
 }
 
@@ -112,14 +113,14 @@ SCENARIO(our_node_that_failed_is_forced_out_and_pruned_by_an_agent)
     struct node node = node_at("node", NULL);
     struct node gone = node_at("gone", node.address);
     struct agent agent = agent_at("agent", node.address);
-    assert_within_ms(5000, agent_sees(&agent, "gone", "alive"));
+    assert_soon(agent_sees(&agent, "gone", "alive"));
     node_kill(&gone);
     assert_within_ms(FAILURE_MS, agent_sees(&agent, "gone", "failed"));
-    assert_within_ms(5000, node_sees(&node, "gone", RF_MEMBER_FAILED));
+    assert_soon(node_sees(&node, "gone", RF_MEMBER_FAILED));
     free(agent_run(&agent, ARGUMENTS("force-leave", "gone")));
-    assert_within_ms(3000, node_sees(&node, "gone", RF_MEMBER_LEFT));
+    assert_soon(node_sees(&node, "gone", RF_MEMBER_LEFT));
     free(agent_run(&agent, ARGUMENTS("force-leave", "-prune", "gone")));
-    assert_within_ms(3000, node_members_count(&node) == 2);
+    assert_soon(node_members_count(&node) == 2);
     node_kill(&node);
 }
 
@@ -128,13 +129,13 @@ SCENARIO(who_lives_refutes_that_it_has_left)
     struct node node = node_at("node", NULL);
     struct agent agent = agent_at("agent", node.address);
     struct agent witness = agent_at("witness", node.address);
-    assert_within_ms(5000, agent_sees(&witness, "agent", "alive"));
+    assert_soon(agent_sees(&witness, "agent", "alive"));
     assert_int_equal(forget(&node, "agent"), RF_MEMBER_ALIVE);
-    assert_within_ms(3000, agent_sees(&witness, "agent", "alive"));
+    assert_soon(agent_sees(&witness, "agent", "alive"));
 
     free(agent_run(&agent, ARGUMENTS("force-leave", "node")));
-    assert_within_ms(3000, agent_sees(&agent, "node", "alive"));
-    assert_within_ms(3000, agent_sees(&witness, "node", "alive"));
+    assert_soon(agent_sees(&agent, "node", "alive"));
+    assert_soon(agent_sees(&witness, "node", "alive"));
     struct rf_serf_stats stats;
     assert_int_equal(rf_gossip_get_serf_stats(node.gossip, &stats), 0);
     assert_int_equal(stats.refuted_leaves, 1);
@@ -145,7 +146,7 @@ SCENARIO(what_cannot_be_forgotten_is_said)
 {
     struct node node = node_at("node", NULL);
     struct agent agent = agent_at("agent", node.address);
-    assert_within_ms(5000, node_sees(&node, "agent", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_ALIVE));
     struct rf_gossip_forgotten forgotten;
     struct rf_error err = {0};
     assert_int_equal(rf_gossip_forget(node.gossip, "nobody", false, &forgotten, &err),
@@ -197,11 +198,11 @@ SCENARIO(agents_tell_round_trips_to_our_node_and_it_tells_theirs)
     struct node node = node_at("node", NULL);
     struct agent one = agent_at("one", node.address);
     struct agent two = agent_at("two", node.address);
-    assert_within_ms(30000, agent_tells_rtt(&one, "one", "node"));
-    assert_within_ms(30000, agent_tells_rtt(&one, "two", "node"));
-    assert_within_ms(30000, agent_tells_rtt(&two, "node", "two"));
-    assert_within_ms(30000, node_tells_rtt(&node, "one", NULL));
-    assert_within_ms(30000, node_tells_rtt(&node, "two", "one"));
+    assert_soon(agent_tells_rtt(&one, "one", "node"));
+    assert_soon(agent_tells_rtt(&one, "two", "node"));
+    assert_soon(agent_tells_rtt(&two, "node", "two"));
+    assert_soon(node_tells_rtt(&node, "one", NULL));
+    assert_soon(node_tells_rtt(&node, "two", "one"));
     assert_true(node_tells_rtt(&node, "node", "one"));
     struct rf_error err = {0};
     uint64_t rtt_ns;
@@ -222,7 +223,7 @@ SCENARIO(an_agent_that_takes_our_nodes_name_gives_up)
     struct node node = node_at("node", NULL);
     struct node owner = node_at("owner", node.address);
     struct agent agent = agent_at("agent", node.address);
-    assert_within_ms(5000, agent_sees(&agent, "owner", "alive"));
+    assert_soon(agent_sees(&agent, "owner", "alive"));
     char join[96];
     snprintf(join, sizeof(join), "-join=%s", node.address);
     char bind[96];
@@ -231,7 +232,7 @@ SCENARIO(an_agent_that_takes_our_nodes_name_gives_up)
     snprintf(rpc, sizeof(rpc), "-rpc-addr=%s:%u", fixture_host(), fixture_port());
     struct process *impostor =
         process_start("impostor", ARGUMENTS("serf", "agent", "-node=owner", bind, rpc, join));
-    assert_within_ms(30000, log_count("impostor", "minority in name conflict resolution") > 0);
+    assert_soon(log_count("impostor", "minority in name conflict resolution") > 0);
     assert_false(node_status(&owner).name_lost);
     assert_true(agent_sees(&agent, "owner", "alive"));
     assert_true(node_sees(&node, "owner", RF_MEMBER_ALIVE));
@@ -245,9 +246,9 @@ SCENARIO(of_two_nodes_of_ours_with_one_name_the_newcomer_gives_up)
     struct node node = node_at("node", NULL);
     struct node owner = node_at("owner", node.address);
     struct agent agent = agent_at("agent", node.address);
-    assert_within_ms(5000, agent_sees(&agent, "owner", "alive"));
+    assert_soon(agent_sees(&agent, "owner", "alive"));
     struct node impostor = node_at("owner", agent.address);
-    assert_within_ms(30000, node_status(&impostor).name_lost);
+    assert_soon(node_status(&impostor).name_lost);
     assert_false(node_status(&owner).name_lost);
     assert_true(agent_sees(&agent, "owner", "alive"));
     assert_true(node_sees(&node, "owner", RF_MEMBER_ALIVE));
@@ -271,9 +272,9 @@ SCENARIO(answers_are_relayed_by_agents_through_us_and_by_us_through_agents)
     struct node other = node_at("other", node.address);
     struct agent one = agent_at("one", node.address);
     struct agent two = agent_at("two", node.address);
-    assert_within_ms(5000, agent_members_count(&one, "alive") == 4);
-    assert_within_ms(5000, agent_members_count(&two, "alive") == 4);
-    assert_within_ms(5000, node_members_count(&other) == 4);
+    assert_soon(agent_members_count(&one, "alive") == 4);
+    assert_soon(agent_members_count(&two, "alive") == 4);
+    assert_soon(node_members_count(&other) == 4);
     /* Of four members each answers straight and through the three others, whoever asks among them:
      * three relays a query for each of us. They are drawn in 12 draws of four, which leaves one out
      * in 3 % of cases, so it takes a few queries to be sure of most of them. */
@@ -283,8 +284,8 @@ SCENARIO(answers_are_relayed_by_agents_through_us_and_by_us_through_agents)
         assert_contains(output, "Total Acks: 4");
         free(output);
     }
-    assert_within_ms(3000, stats_of(&node).relays_received >= 5);
-    assert_within_ms(3000, stats_of(&other).relays_received >= 5);
+    assert_soon(stats_of(&node).relays_received >= 5);
+    assert_soon(stats_of(&other).relays_received >= 5);
     output = agent_run(&two, ARGUMENTS("query", "-relay-factor=4", "whatever", "payload"));
     assert_contains(output, "Total Acks: 4"); /* relayed by nobody: it takes five members */
     free(output);
@@ -326,28 +327,29 @@ SCENARIO(regctl_forgets_and_tells_round_trips_through_the_admin_socket)
     struct process *registry =
         process_start("registry", ARGUMENTS(registry_program, "-id", "registry", "-bind", bind,
                                             "-addr", addr, "-workers", "1", "-admin", admin));
-    assert_within_ms(10000, log_count("registry", " started ") == 1);
+    assert_soon(log_count("registry", " started ") == 1);
     struct agent agent = agent_at("agent", bind);
     struct agent witness = agent_at("witness", bind);
-    assert_within_ms(5000, agent_sees(&agent, "witness", "alive"));
+    assert_soon(agent_sees(&agent, "witness", "alive"));
     assert_regctl(admin, 1, "member 'agent' is alive and has refuted",
                   ARGUMENTS("forget", "agent"));
     assert_regctl(admin, 2, "member 'agent' is alive", ARGUMENTS("forget", "--prune", "agent"));
     assert_regctl(admin, 3, "no member 'nobody'", ARGUMENTS("forget", "nobody"));
     assert_regctl(admin, 0, "nobody\tforgotten\n", ARGUMENTS("forget", "-prune", "nobody"));
     assert_regctl(admin, 3, "no member 'nobody'", ARGUMENTS("rtt", "nobody", "agent"));
-    assert_within_ms(30000, agent_tells_rtt(&agent, "agent", "registry"));
-    sleep_ms(3000); /* three probes of three nodes */
+    assert_soon(agent_tells_rtt(&agent, "agent", "registry"));
+    const char *const rtt[] = {regctl_program, "-admin", admin, "rtt", "agent", "witness", NULL};
+    assert_soon(run(30000, NULL, rtt) == 0); /* both have been probed */
     assert_regctl(admin, 0, " us\n", ARGUMENTS("rtt", "agent"));
     assert_regctl(admin, 0, "\"rtt_ns\":", ARGUMENTS("--json", "rtt", "agent", "witness"));
 
     agent_kill(&agent);
     assert_within_ms(FAILURE_MS, log_count("registry", "member_failed name='agent'") == 1);
     assert_regctl(admin, 0, "agent\tleft\n", ARGUMENTS("forget", "agent"));
-    assert_within_ms(5000, agent_sees(&witness, "agent", "left"));
+    assert_soon(agent_sees(&witness, "agent", "left"));
     assert_regctl(admin, 0, "{\"name\":\"agent\",\"state\":\"forgotten\"}",
                   ARGUMENTS("forget", "agent", "--prune", "--json"));
-    assert_within_ms(5000, !agent_sees(&witness, "agent", NULL));
+    assert_soon(!agent_sees(&witness, "agent", NULL));
     process_signal(registry, 15);
     assert_int_equal(process_wait(registry, 20000), 0);
     assert_int_not_equal(access(admin, F_OK), 0);

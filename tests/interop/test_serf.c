@@ -47,8 +47,8 @@ SCENARIO(an_agent_that_joins_our_node_is_seen_with_its_tags_and_sees_us_with_our
 {
     struct node node = lan_node("node", NULL);
     struct agent agent = agent_at("agent", node.address);
-    assert_within_ms(2000, node_sees_tag(&node, "agent", "addr", "10.0.0.1:80"));
-    assert_within_ms(2000, agent_sees_tag(&agent, "node", "addr", "10.0.0.9:90"));
+    assert_soon(node_sees_tag(&node, "agent", "addr", "10.0.0.1:80"));
+    assert_soon(agent_sees_tag(&agent, "node", "addr", "10.0.0.9:90"));
     assert_true(agent_sees(&agent, "node", "alive"));
     assert_true(agent_sees_tag(&agent, "node", "group", "web"));
     assert_true(agent_sees_tag(&agent, "node", "replicas", "100"));
@@ -59,12 +59,12 @@ SCENARIO(our_node_that_joins_one_agent_learns_of_all)
 {
     struct agent first = agent_start("first", NO_ARGUMENTS);
     struct agent second = agent_at("second", first.address);
-    assert_within_ms(5000, agent_sees(&first, "second", "alive"));
+    assert_soon(agent_sees(&first, "second", "alive"));
     struct node node = lan_node("node", second.address);
-    assert_within_ms(2000, node_sees(&node, "first", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&node, "first", RF_MEMBER_ALIVE));
     assert_true(node_sees(&node, "second", RF_MEMBER_ALIVE));
-    assert_within_ms(2000, agent_sees(&first, "node", "alive"));
-    assert_true(agent_sees_tag(&second, "node", "group", "web"));
+    assert_soon(agent_sees(&first, "node", "alive"));
+    assert_soon(agent_sees_tag(&second, "node", "group", "web"));
     node_kill(&node);
 }
 
@@ -72,14 +72,14 @@ SCENARIO(tags_that_change_on_either_side_reach_the_other)
 {
     struct node node = lan_node("node", NULL);
     struct agent agent = agent_at("agent", node.address);
-    assert_within_ms(2000, node_sees(&node, "agent", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_ALIVE));
     free(agent_run(&agent, ARGUMENTS("tags", "-set", "addr=10.0.0.2:80")));
-    assert_within_ms(2000, node_sees_tag(&node, "agent", "addr", "10.0.0.2:80"));
+    assert_soon(node_sees_tag(&node, "agent", "addr", "10.0.0.2:80"));
     free(agent_run(&agent, ARGUMENTS("tags", "-delete", "group")));
-    assert_within_ms(2000, node_sees_tag(&node, "agent", "group", NULL));
+    assert_soon(node_sees_tag(&node, "agent", "group", NULL));
     const struct rf_gossip_tag tags[] = {{"group", "db"}};
     assert_int_equal(rf_gossip_set_tags(node.gossip, tags, 1, NULL), 0);
-    assert_within_ms(2000, agent_sees_tag(&agent, "node", "group", "db"));
+    assert_soon(agent_sees_tag(&agent, "node", "group", "db"));
     node_kill(&node);
 }
 
@@ -89,8 +89,8 @@ SCENARIO(agents_without_compression_are_understood)
     char join[96];
     snprintf(join, sizeof(join), "-join=%s", node.address);
     struct agent agent = agent_start("agent", ARGUMENTS("-disable-compression", join));
-    assert_within_ms(2000, node_sees(&node, "agent", RF_MEMBER_ALIVE));
-    assert_within_ms(2000, agent_sees(&agent, "node", "alive"));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_ALIVE));
+    assert_soon(agent_sees(&agent, "node", "alive"));
     node_kill(&node);
 }
 
@@ -105,8 +105,8 @@ SCENARIO(an_agent_bound_to_every_address_is_no_stranger)
     snprintf(bind, sizeof(bind), "-bind=0.0.0.0:%u", port);
     snprintf(advertise, sizeof(advertise), "-advertise=%s:%u", fixture_host(), port);
     struct agent agent = agent_start("agent", ARGUMENTS(bind, advertise, "-tag", "x=1", join));
-    assert_within_ms(2000, node_sees_tag(&node, "agent", "x", "1"));
-    assert_within_ms(2000, agent_sees(&agent, "node", "alive"));
+    assert_soon(node_sees_tag(&node, "agent", "x", "1"));
+    assert_soon(agent_sees(&agent, "node", "alive"));
     sleep_ms(3000); /* probes both ways */
     assert_true(node_sees(&node, "agent", RF_MEMBER_ALIVE));
     assert_true(agent_sees(&agent, "node", "alive"));
@@ -122,11 +122,11 @@ SCENARIO(who_leaves_on_either_side_is_left_for_the_other)
     struct node node = lan_node("node", NULL);
     struct agent agent = agent_at("agent", node.address);
     struct agent witness = agent_at("witness", node.address);
-    assert_within_ms(5000, agent_members_count(&witness, "alive") == 3);
+    assert_soon(agent_members_count(&witness, "alive") == 3);
     agent_stop_gracefully(&agent);
-    assert_within_ms(3000, node_sees(&node, "agent", RF_MEMBER_LEFT));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_LEFT));
     assert_int_equal(rf_gossip_leave(node.gossip, 15000), 0);
-    assert_within_ms(1000, agent_sees(&witness, "node", "left"));
+    assert_soon(agent_sees(&witness, "node", "left"));
     node_kill(&node);
     assert_int_equal(agent_warnings_count(&witness), 0);
 }
@@ -139,7 +139,7 @@ SCENARIO(who_leaves_on_either_side_is_left_for_the_other)
 static unsigned failure_bound_ms(unsigned members)
 {
     unsigned suspicion_ms = members < 4 ? 4000 : 24000;
-    return suspicion_ms + 2 * members * 1000 + 2000;
+    return suspicion_ms + 2 * members * 1000 + 30000 /* for a busy machine */;
 }
 
 SCENARIO(who_is_killed_on_either_side_fails_for_the_other_and_may_come_back)
@@ -147,14 +147,14 @@ SCENARIO(who_is_killed_on_either_side_fails_for_the_other_and_may_come_back)
     struct node node = lan_node("node", NULL);
     struct agent agent = agent_at("agent", node.address);
     struct agent witness = agent_at("witness", node.address);
-    assert_within_ms(5000, agent_members_count(&witness, "alive") == 3);
-    assert_within_ms(2000, node_sees(&node, "agent", RF_MEMBER_ALIVE));
+    assert_soon(agent_members_count(&witness, "alive") == 3);
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_ALIVE));
     agent_kill(&agent);
     assert_within_ms(failure_bound_ms(3), node_sees(&node, "agent", RF_MEMBER_FAILED));
     char join[96];
     snprintf(join, sizeof(join), "-join=%s", node.address);
     agent_restart(&agent, ARGUMENTS("-tag", "addr=10.0.0.3:80", join));
-    assert_within_ms(2000, node_sees(&node, "agent", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_ALIVE));
     assert_true(node_sees_tag(&node, "agent", "addr", "10.0.0.3:80"));
 
     char address[64];
@@ -168,7 +168,7 @@ SCENARIO(who_is_killed_on_either_side_fails_for_the_other_and_may_come_back)
     config->seeds = &seed;
     config->seeds_count = 1;
     node = node_start(config);
-    assert_within_ms(2000, agent_sees(&witness, "node", "alive"));
+    assert_soon(agent_sees(&witness, "node", "alive"));
     node_kill(&node);
 }
 
@@ -177,14 +177,14 @@ SCENARIO(a_failed_agent_that_an_operator_forces_out_has_left)
     struct node node = lan_node("node", NULL);
     struct agent agent = agent_at("agent", node.address);
     struct agent witness = agent_at("witness", node.address);
-    assert_within_ms(5000, node_sees(&node, "agent", RF_MEMBER_ALIVE));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_ALIVE));
     agent_kill(&agent);
     assert_within_ms(failure_bound_ms(3), agent_sees(&witness, "agent", "failed"));
-    assert_within_ms(5000, node_sees(&node, "agent", RF_MEMBER_FAILED));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_FAILED));
     free(agent_run(&witness, ARGUMENTS("force-leave", "agent")));
-    assert_within_ms(3000, node_sees(&node, "agent", RF_MEMBER_LEFT));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_LEFT));
     free(agent_run(&witness, ARGUMENTS("force-leave", "-prune", "agent")));
-    assert_within_ms(10000, node_members_count(&node) == 2);
+    assert_soon(node_members_count(&node) == 2);
     node_kill(&node);
 }
 
@@ -193,7 +193,7 @@ SCENARIO(of_two_nodes_with_one_name_the_newcomer_gives_up)
     struct agent first = agent_start("first", NO_ARGUMENTS);
     struct agent second = agent_at("second", first.address);
     struct agent third = agent_at("third", first.address);
-    assert_within_ms(5000, agent_members_count(&third, "alive") == 3);
+    assert_soon(agent_members_count(&third, "alive") == 3);
     struct rf_gossip_config *config = node_config("second"); /* the name is taken */
     const char *seed = first.address;
     config->log = fixture_log("impostor");
@@ -201,7 +201,7 @@ SCENARIO(of_two_nodes_with_one_name_the_newcomer_gives_up)
     config->seeds = &seed;
     config->seeds_count = 1;
     struct node impostor = node_start(config);
-    assert_within_ms(30000, node_status(&impostor).name_lost);
+    assert_soon(node_status(&impostor).name_lost);
     assert_int_equal(log_count("impostor", "error name_lost"), 1);
     assert_true(agent_sees(&third, "second", "alive"));
     assert_true(process_is_running(second.process));
@@ -215,10 +215,10 @@ SCENARIO(events_pass_and_queries_are_acknowledged)
     struct node node = lan_node("node", NULL);
     struct agent first = agent_at("first", node.address);
     struct agent second = agent_at("second", node.address);
-    assert_within_ms(5000, agent_members_count(&first, "alive") == 3);
-    assert_within_ms(5000, agent_members_count(&second, "alive") == 3);
+    assert_soon(agent_members_count(&first, "alive") == 3);
+    assert_soon(agent_members_count(&second, "alive") == 3);
     free(agent_run(&first, ARGUMENTS("event", "deploy", "v1")));
-    assert_within_ms(5000, log_count("second", "user-event: deploy") >= 1);
+    assert_soon(log_count("second", "user-event: deploy") >= 1);
     struct rf_serf_stats stats = {0};
     assert_int_equal(rf_gossip_get_serf_stats(node.gossip, &stats), 0);
     assert_true(stats.events_received >= 1);
@@ -245,8 +245,8 @@ SCENARIO(an_encrypted_cluster_of_agents_takes_us_in)
     char join[96];
     snprintf(join, sizeof(join), "-join=%s", node.address);
     struct agent agent = agent_start("agent", ARGUMENTS("-encrypt=" KEY_TEXT, join));
-    assert_within_ms(2000, node_sees(&node, "agent", RF_MEMBER_ALIVE));
-    assert_within_ms(2000, agent_sees(&agent, "node", "alive"));
+    assert_soon(node_sees(&node, "agent", RF_MEMBER_ALIVE));
+    assert_soon(agent_sees(&agent, "node", "alive"));
     sleep_ms(3000); /* some probes */
     assert_true(agent_sees(&agent, "node", "alive"));
     assert_int_equal(agent_warnings_count(&agent), 0);
@@ -279,7 +279,7 @@ SCENARIO(a_cluster_of_both_is_quiet_for_a_minute)
     struct agent third = agent_at("third", first.address);
     const struct agent *agents[] = {&first, &second, &third};
     for (int i = 0; i < 3; i++) {
-        assert_within_ms(5000, agent_members_count(agents[i], "alive") == 5);
+        assert_soon(agent_members_count(agents[i], "alive") == 5);
     }
     uint64_t end_ms = now_ms() + 60000;
     while (now_ms() < end_ms) {
