@@ -27,7 +27,9 @@
 
 enum {
     OUT_SIZE = 4096,
-    CALL_TIMEOUT_MS = 400,
+    PATIENCE_MS = 60 * 1000,  /* a call's where it is answered */
+    CALL_TIMEOUT_MS = 1000,   /* where it is not */
+    SHARED_TIMEOUT_MS = 6000, /* where half of it goes to another registry, which answers */
     POLL_MS = 20,
     HANG = 0,             /* a liar's reply of no bytes: it says nothing more */
     CLOSE_AFTER = 1 << 30 /* added to the size of a reply: closes once it is sent */
@@ -105,14 +107,14 @@ static void *serve(void *unused)
     return NULL;
 }
 
-static void open_client(const char *registries)
+static void open_client(const char *registries, uint32_t call_timeout_ms)
 {
     const struct regfast_options options = {
-        .size = sizeof(options), .call_timeout_ms = CALL_TIMEOUT_MS, .in_order = 1};
+        .size = sizeof(options), .call_timeout_ms = call_timeout_ms, .in_order = 1};
     assert_int_equal(regfast_open(registries, &options, &client, error, sizeof(error)), 0);
 }
 
-static void start(lie *tell)
+static void start_with(lie *tell, uint32_t call_timeout_ms)
 {
     uint16_t port;
     liar.tell = tell;
@@ -122,7 +124,12 @@ static void start(lie *tell)
     liar.listener = listen_on_loopback(&port);
     snprintf(liar.addr, sizeof(liar.addr), "127.0.0.1:%u", port);
     assert_int_equal(pthread_create(&liar.thread, NULL, serve, NULL), 0);
-    open_client(liar.addr);
+    open_client(liar.addr, call_timeout_ms);
+}
+
+static void start(lie *tell)
+{
+    start_with(tell, PATIENCE_MS);
 }
 
 static void stop(void)
@@ -350,7 +357,7 @@ static void lies_about_what_is_watched_are_nothing_against_calls(void **state)
 static void lies_of_silence_end_at_the_time_out(void **state)
 {
     (void)state;
-    start(tell_nothing);
+    start_with(tell_nothing, CALL_TIMEOUT_MS);
     uint64_t begin_ms = now_ms();
     assert_int_equal(ask(), -ETIMEDOUT);
     assert_true(now_ms() - begin_ms >= CALL_TIMEOUT_MS);
@@ -365,7 +372,7 @@ static void lies_of_silence_leave_each_submitted_request_its_time(void **state)
     struct regfast_owner owner;
     struct regfast_completion done;
     uint64_t begin_ms[COUNT];
-    start(tell_nothing);
+    start_with(tell_nothing, CALL_TIMEOUT_MS);
     for (size_t i = 0; i < COUNT; i++) {
         begin_ms[i] = now_ms();
         assert_int_equal(
@@ -460,7 +467,7 @@ static void answered_by_another_than(const char *registry)
     served_publish(&served);
     snprintf(registries, sizeof(registries), "%s,%s", registry, served.addr);
     regfast_close(client);
-    open_client(registries);
+    open_client(registries, SHARED_TIMEOUT_MS);
     if (ask() < 0) {
         fail_msg("%s", error);
     }

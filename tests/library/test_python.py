@@ -426,7 +426,7 @@ class Signals(unittest.TestCase):
 
                 def wait() -> None:
                     with self.assertRaises(regfast.UnavailableError):
-                        watch.wait(timeout=0.6)
+                        watch.wait(timeout=3)
 
                 with self.assertRaisesRegex(RuntimeError, "the client is in use"):
                     self.in_handler(client.ping, wait)

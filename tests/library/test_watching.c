@@ -25,7 +25,7 @@
 #include "tests/support/served_io.h"
 
 enum {
-    HEARTBEAT_MS = 50,
+    HEARTBEAT_MS = 400, /* two of them must do for an answer of a busy machine */
     KEYS_COUNT = 200,
 };
 
@@ -200,7 +200,7 @@ static void watch_is_kept_current_by_calls_and_by_an_event_loop(void **state)
 static void watch_outlives_a_program_that_looks_late(void **state)
 {
     (void)state;
-    enum { SLOW_HEARTBEAT_MS = 200 };
+    enum { SLOW_HEARTBEAT_MS = 400 };
     const struct regfast_options options = {.size = sizeof(options),
                                             .heartbeat_ms = SLOW_HEARTBEAT_MS};
     served_begin(&first, NULL);
@@ -620,8 +620,11 @@ static void watch_leaves_a_registry_whose_digest_is_wrong_and_counts_it(void **s
     leaves_one_that(TELLS_WRONG);
     pretender_start(&pretender, TELLS_WRONG);
     open_client(pretender.addr, false, false);
-    assert_int_equal(regfast_watch_wait(watch, 0, 500, error, sizeof(error)), -ETIMEDOUT);
-    assert_non_null(strstr(error, "digest"));
+    uint64_t end_ms = served_now_ms() + PATIENCE_MS;
+    do {
+        assert_int_equal(regfast_watch_wait(watch, 0, 500, error, sizeof(error)), -ETIMEDOUT);
+        assert_true(served_now_ms() < end_ms);
+    } while (strstr(error, "digest") == NULL);
     assert_true(status().full_copies > 0);
     /* Not as often as the processor can: it rests longer and longer. */
     assert_true(atomic_load(&pretender.accepted_count) < 100);

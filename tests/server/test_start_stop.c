@@ -288,13 +288,20 @@ static void listeners_all_get_connections(void **state)
         clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(connect(clients[i], (struct sockaddr *)&address, sizeof(address)), 0);
     }
-    for (int i = 0; i < LISTENERS; i++) {
-        struct pollfd ready = {.fd = fds[i], .events = POLLIN};
-        while (poll(&ready, 1, 0) == 1) {
-            int fd = accept(fds[i], NULL, NULL);
-            assert_true(fd >= 0);
-            close(fd);
-            accepted[i]++;
+    for (unsigned left = COUNT; left > 0;) { /* some may take a moment to get there */
+        struct pollfd ready[LISTENERS];
+        for (int i = 0; i < LISTENERS; i++) {
+            ready[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+        }
+        assert_true(poll(ready, LISTENERS, TEST_TIMEOUT_MS) > 0);
+        for (int i = 0; i < LISTENERS; i++) {
+            if (ready[i].revents != 0) {
+                int fd = accept(fds[i], NULL, NULL);
+                assert_true(fd >= 0);
+                close(fd);
+                accepted[i]++;
+                left--;
+            }
         }
     }
     for (int i = 0; i < COUNT; i++) {
