@@ -279,7 +279,7 @@ static void admin_tells_one_client_too_many(void **state)
     close(fds[3]);
     /* Its place is free as soon as the thread has seen the end. */
     char line[REPLY_SIZE_MAX] = "";
-    for (int i = 0; i < 200 && strstr(line, "result") == NULL; i++) {
+    for (int i = 0; i < 2000 && strstr(line, "result") == NULL; i++) {
         usleep(10000);
         fd = client_open();
         (void)!send(fd, "{\"command\":\"echo\",\"text\":\"a\"}\n", 31, MSG_NOSIGNAL);
@@ -298,7 +298,7 @@ static void admin_tells_one_client_too_many(void **state)
 static void admin_closes_clients_that_neither_ask_nor_read(void **state)
 {
     (void)state;
-    struct rf_admin *admin = start_with(50, 50);
+    struct rf_admin *admin = start_with(1000, 50); /* time enough to ask for something */
     int silent = client_open();
     int half = client_open();
     client_send(half, "{\"command\":");

@@ -246,6 +246,9 @@ static void publisher_thread_without_memory_tries_again_when_it_says(void **stat
         fake_gossip_push(fixture.gossip, RF_GOSSIP_EVENT_MEMBER, i, RF_MEMBER_ALIVE);
         (void)usleep(5000);
     }
+    for (int ms = 0; ms < WAIT_MS && atomic_load(&complaints) == 0; ms++) {
+        (void)usleep(1000); /* the thread may not have had its turn yet */
+    }
     atomic_store(&is_memory_short, false);
     assert_in_range(atomic_load(&complaints), 1, EVENTS_COUNT / 4); /* one a second */
     wait_for_alive(reader, EVENTS_COUNT);
@@ -265,6 +268,9 @@ publisher_thread_without_memory_for_a_member_asks_for_the_list_once_a_second(voi
     for (unsigned i = 0; i < EVENTS_COUNT; i++) {
         fake_gossip_push(fixture->gossip, RF_GOSSIP_EVENT_MEMBER, i, RF_MEMBER_ALIVE);
         (void)usleep(5000);
+    }
+    for (int ms = 0; ms < WAIT_MS && fake_gossip_lists_asked(fixture->gossip) == 0; ms++) {
+        (void)usleep(1000);
     }
     atomic_store(&are_texts_short, false);
     assert_in_range(fake_gossip_lists_asked(fixture->gossip), 1, EVENTS_COUNT / 4);
