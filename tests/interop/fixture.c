@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FIXTURE_ENDS_MAX = 4 };
+enum {
+    FIXTURE_ENDS_MAX = 4,
+    QUIET_MS = 60000,
+    QUIET_LOOK_MS = 5000,
+    QUIET_SETTLE_MS = 20000, /* until what a starved process has brought about is over */
+    QUIET_MINUTES_MAX = 3,
+    STARVED_MS = 300, /* serf's time for the answer to a probe is 500 ms */
+};
 
 static struct {
     char directory[64];
@@ -536,4 +544,66 @@ size_t agent_warnings_count(const struct agent *agent)
     /* Its control port complains of `serf query` and the like that end before it closes. */
     return lines_count(agent->name, "[WARN]", "agent.ipc:") +
            lines_count(agent->name, "[ERR]", "agent.ipc:");
+}
+
+/* ---- a quiet minute ---- */
+
+static struct {
+    pthread_t thread;
+    atomic_uint late_ms; /* the latest that it woke */
+    atomic_bool is_over;
+} starvation;
+
+static void *measure_starvation(void *unused)
+{
+    enum { STEP_MS = 20 };
+    while (!atomic_load(&starvation.is_over)) {
+        uint64_t due_ms = now_ms() + STEP_MS;
+        sleep_ms(STEP_MS);
+        uint64_t late_ms = now_ms() - due_ms;
+        if (late_ms > atomic_load(&starvation.late_ms)) {
+            atomic_store(&starvation.late_ms, (unsigned)late_ms);
+        }
+    }
+    return unused;
+}
+
+static void starvation_end(void)
+{
+    atomic_store(&starvation.is_over, true);
+    pthread_join(starvation.thread, NULL);
+}
+
+static bool is_quiet_for_a_minute(struct quiet_look (*look)(void *context), void *context,
+                                  size_t complaints)
+{
+    uint64_t end_ms = now_ms() + QUIET_MS;
+    while (now_ms() < end_ms) {
+        sleep_ms(QUIET_LOOK_MS);
+        struct quiet_look now = look(context);
+        if (!now.is_whole || now.complaints != complaints) {
+            fprintf(stderr, "not quiet: %s, %zu complaints\n", now.is_whole ? "whole" : "not whole",
+                    now.complaints);
+            return false;
+        }
+    }
+    return true;
+}
+
+void assert_quiet_minute(struct quiet_look (*look)(void *context), void *context)
+{
+    size_t complaints = 0;
+    atomic_store(&starvation.is_over, false);
+    atomic_store(&starvation.late_ms, 0);
+    assert_int_equal(pthread_create(&starvation.thread, NULL, measure_starvation, NULL), 0);
+    fixture_at_end(starvation_end);
+    for (int i = 1; !is_quiet_for_a_minute(look, context, complaints); i++) {
+        unsigned late_ms = atomic_load(&starvation.late_ms);
+        fprintf(stderr, "this process woke %u ms late at most\n", late_ms);
+        assert_true(late_ms >= STARVED_MS);
+        assert_true(i < QUIET_MINUTES_MAX);
+        sleep_ms(QUIET_SETTLE_MS);
+        atomic_store(&starvation.late_ms, 0);
+        complaints = look(context).complaints;
+    }
 }

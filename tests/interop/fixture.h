@@ -122,6 +122,20 @@ size_t agent_members_count(const struct agent *agent, const char *state);
 /* Lines with [WARN] or [ERR] in its log, but for those about `serf` commands that talk to it. */
 size_t agent_warnings_count(const struct agent *agent);
 
+/* What a cluster looks like at the moment. */
+struct quiet_look {
+    bool is_whole;     /* everybody sees everybody alive */
+    size_t complaints; /* warnings and the like, since the start */
+};
+
+/*
+ * Fails unless there is a minute in which each look, every five seconds, finds the cluster whole
+ * and without a complaint since the start. Where it is not so, and this process itself was kept
+ * from running for so long that others could not have been answered in time, another minute is
+ * tried, three in all.
+ */
+void assert_quiet_minute(struct quiet_look (*look)(void *context), void *context);
+
 /* Fails, showing all of `output`, unless `text` is in it. */
 void assert_contains(const char *output, const char *text);
 
