@@ -175,7 +175,7 @@ static void server_stop_drops_who_does_not_read_at_the_time_limit(void **state)
     int idle = test_connect(&server);
     assert_int_equal(test_match(idle, "web", "alice"), RF_WIRE_OK);
     uint64_t begin_ms = test_now_ms();
-    assert_int_equal(rf_server_stop(server.server, 500), 1);
+    assert_int_equal(rf_server_stop(server.server, 2000), 1);
     assert_true(test_now_ms() - begin_ms < TEST_TIMEOUT_MS);
     assert_int_equal(rf_server_stop(server.server, 500), 0); /* again: nothing */
     assert_true(test_is_ended(idle));
