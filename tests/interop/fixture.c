@@ -432,7 +432,7 @@ void agent_restart(struct agent *agent, const char *const *arguments)
         all[count++] = *arguments;
     }
     agent->process = process_start(agent->name, all);
-    assert_soon(agent_answers(agent));
+    assert_eventually(agent_answers(agent));
 }
 
 struct agent agent_start(const char *name, const char *const *arguments)

@@ -113,7 +113,7 @@ SCENARIO(a_node_that_dies_without_a_word_fails_and_may_come_back)
     snprintf(address, sizeof(address), "%s", b.address);
     assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
     node_kill(&b);
-    assert_soon(node_sees(&a, "b", RF_MEMBER_FAILED));
+    assert_eventually(node_sees(&a, "b", RF_MEMBER_FAILED));
     struct rf_gossip_config *config = node_config("b");
     const char *seed = a.address;
     config->bind = address;
@@ -282,7 +282,7 @@ SCENARIO(a_node_that_finds_itself_alone_joins_its_seeds_again)
     struct rf_gossip_config *config = node_config("a");
     config->bind = address;
     a = node_start(config);
-    assert_soon(node_sees(&a, "b", RF_MEMBER_ALIVE));
+    assert_eventually(node_sees(&a, "b", RF_MEMBER_ALIVE));
     node_kill(&b);
     node_kill(&a);
 }
@@ -463,7 +463,7 @@ SCENARIO(garbage_packets_are_counted_and_change_nothing)
     struct rf_random random = {seed};
     int fd = stranger(&a, SOCK_DGRAM);
     uint64_t before = COUNTER(&a, packets_received);
-    const uint64_t end_ms = now_ms() + FIXTURE_SOON_MS;
+    const uint64_t end_ms = now_ms() + FIXTURE_EVENTUALLY_MS;
     for (int i = 0;
          i < 5000 || (COUNTER(&a, packets_received) < before + 1000 && now_ms() < end_ms); i++) {
         uint8_t bytes[1500];
@@ -549,11 +549,11 @@ SCENARIO(a_stream_that_brings_nothing_is_closed_in_time)
     int silent = stranger(&a, SOCK_STREAM);
     int dripping = stranger(&a, SOCK_STREAM);
     assert_soon(COUNTER(&a, streams_accepted) == 2);
-    while (COUNTER(&a, streams) > 0 && now_ms() < start_ms + FIXTURE_SOON_MS) {
+    while (COUNTER(&a, streams) > 0 && now_ms() < start_ms + FIXTURE_EVENTUALLY_MS) {
         (void)!send(dripping, "\x06", 1, MSG_NOSIGNAL);
         sleep_ms(100);
     }
-    assert_in_range(now_ms() - start_ms, 500, FIXTURE_SOON_MS / 3);
+    assert_in_range(now_ms() - start_ms, 500, FIXTURE_EVENTUALLY_MS / 3);
     assert_true(COUNTER(&a, streams_timed_out) >= 1);
     close(silent);
     close(dripping);
@@ -634,7 +634,7 @@ SCENARIO(without_descriptors_it_waits_and_goes_on)
     for (int i = 0; i < 3; i++) {
         (void)!connect(waiting[i], (struct sockaddr *)&sockaddr, size);
     }
-    uint64_t deadline_ms = now_ms() + FIXTURE_SOON_MS;
+    uint64_t deadline_ms = now_ms() + FIXTURE_EVENTUALLY_MS;
     while (COUNTER(&a, accept_errors) < 2 && now_ms() < deadline_ms) {
         sleep_ms(10);
     }
@@ -664,7 +664,7 @@ static struct rf_gossip_event *event_wait(const struct node *node, int timeout_m
 
 static void assert_event(const struct node *node, const char *name, enum rf_member_state member)
 {
-    struct rf_gossip_event *event = event_wait(node, FIXTURE_SOON_MS);
+    struct rf_gossip_event *event = event_wait(node, FIXTURE_EVENTUALLY_MS);
     assert_non_null(event);
     assert_int_equal(event->kind, RF_GOSSIP_EVENT_MEMBER);
     assert_int_equal(event->members.count, 1);
@@ -683,7 +683,7 @@ SCENARIO(the_consumer_hears_of_members_in_order)
     assert_event(&a, "b", RF_MEMBER_ALIVE);
     const struct rf_gossip_tag tags[] = {{"group", "web"}};
     assert_int_equal(rf_gossip_set_tags(b.gossip, tags, 1, NULL), 0);
-    struct rf_gossip_event *event = event_wait(&a, FIXTURE_SOON_MS);
+    struct rf_gossip_event *event = event_wait(&a, FIXTURE_EVENTUALLY_MS);
     assert_non_null(event);
     assert_string_equal(rf_gossip_member_tag(&event->members.items[0], "group"), "web");
     assert_null(rf_gossip_member_tag(&event->members.items[0], "addr"));
@@ -711,7 +711,7 @@ SCENARIO(a_consumer_that_falls_behind_is_given_the_whole_list)
     int resyncs_count = 0;
     char last[16] = "";
     struct rf_gossip_event *event;
-    while ((event = event_wait(&a, resyncs_count == 0 ? FIXTURE_SOON_MS : 300)) != NULL) {
+    while ((event = event_wait(&a, resyncs_count == 0 ? FIXTURE_EVENTUALLY_MS : 300)) != NULL) {
         const char *tag = rf_gossip_member_tag(&event->members.items[0], "n");
         snprintf(last, sizeof(last), "%s", tag == NULL ? "" : tag);
         members_count += event->kind == RF_GOSSIP_EVENT_MEMBER;
@@ -769,8 +769,8 @@ SCENARIO(a_consumer_that_falls_behind_still_hears_that_the_name_is_lost)
     assert_soon(node_status(&a).name_lost); /* there is nobody to vote for us */
     enum rf_gossip_event_kind last = RF_GOSSIP_EVENT_MEMBER;
     struct rf_gossip_event *event;
-    while ((event = event_wait(&a, last == RF_GOSSIP_EVENT_NAME_LOST ? 300 : FIXTURE_SOON_MS)) !=
-           NULL) {
+    while ((event = event_wait(
+                &a, last == RF_GOSSIP_EVENT_NAME_LOST ? 300 : FIXTURE_EVENTUALLY_MS)) != NULL) {
         last = event->kind;
         rf_gossip_event_free(event);
     }
@@ -835,7 +835,7 @@ SCENARIO(news_never_go_back_in_time_under_overload)
             assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
         }
     }
-    uint64_t deadline_ms = now_ms() + FIXTURE_SOON_MS;
+    uint64_t deadline_ms = now_ms() + FIXTURE_EVENTUALLY_MS;
     while (!atomic_load(&reader.has_all) && now_ms() < deadline_ms) {
         sleep_ms(20);
     }

@@ -198,11 +198,11 @@ SCENARIO(agents_tell_round_trips_to_our_node_and_it_tells_theirs)
     struct node node = node_at("node", NULL);
     struct agent one = agent_at("one", node.address);
     struct agent two = agent_at("two", node.address);
-    assert_soon(agent_tells_rtt(&one, "one", "node"));
-    assert_soon(agent_tells_rtt(&one, "two", "node"));
-    assert_soon(agent_tells_rtt(&two, "node", "two"));
-    assert_soon(node_tells_rtt(&node, "one", NULL));
-    assert_soon(node_tells_rtt(&node, "two", "one"));
+    assert_eventually(agent_tells_rtt(&one, "one", "node"));
+    assert_eventually(agent_tells_rtt(&one, "two", "node"));
+    assert_eventually(agent_tells_rtt(&two, "node", "two"));
+    assert_eventually(node_tells_rtt(&node, "one", NULL));
+    assert_eventually(node_tells_rtt(&node, "two", "one"));
     assert_true(node_tells_rtt(&node, "node", "one"));
     struct rf_error err = {0};
     uint64_t rtt_ns;
@@ -232,7 +232,7 @@ SCENARIO(an_agent_that_takes_our_nodes_name_gives_up)
     snprintf(rpc, sizeof(rpc), "-rpc-addr=%s:%u", fixture_host(), fixture_port());
     struct process *impostor =
         process_start("impostor", ARGUMENTS("serf", "agent", "-node=owner", bind, rpc, join));
-    assert_soon(log_count("impostor", "minority in name conflict resolution") > 0);
+    assert_eventually(log_count("impostor", "minority in name conflict resolution") > 0);
     assert_false(node_status(&owner).name_lost);
     assert_true(agent_sees(&agent, "owner", "alive"));
     assert_true(node_sees(&node, "owner", RF_MEMBER_ALIVE));
@@ -248,7 +248,7 @@ SCENARIO(of_two_nodes_of_ours_with_one_name_the_newcomer_gives_up)
     struct agent agent = agent_at("agent", node.address);
     assert_soon(agent_sees(&agent, "owner", "alive"));
     struct node impostor = node_at("owner", agent.address);
-    assert_soon(node_status(&impostor).name_lost);
+    assert_eventually(node_status(&impostor).name_lost);
     assert_false(node_status(&owner).name_lost);
     assert_true(agent_sees(&agent, "owner", "alive"));
     assert_true(node_sees(&node, "owner", RF_MEMBER_ALIVE));
@@ -337,9 +337,9 @@ SCENARIO(regctl_forgets_and_tells_round_trips_through_the_admin_socket)
     assert_regctl(admin, 3, "no member 'nobody'", ARGUMENTS("forget", "nobody"));
     assert_regctl(admin, 0, "nobody\tforgotten\n", ARGUMENTS("forget", "-prune", "nobody"));
     assert_regctl(admin, 3, "no member 'nobody'", ARGUMENTS("rtt", "nobody", "agent"));
-    assert_soon(agent_tells_rtt(&agent, "agent", "registry"));
+    assert_eventually(agent_tells_rtt(&agent, "agent", "registry"));
     const char *const rtt[] = {regctl_program, "-admin", admin, "rtt", "agent", "witness", NULL};
-    assert_soon(run(30000, NULL, rtt) == 0); /* both have been probed */
+    assert_eventually(run(30000, NULL, rtt) == 0); /* both have been probed */
     assert_regctl(admin, 0, " us\n", ARGUMENTS("rtt", "agent"));
     assert_regctl(admin, 0, "\"rtt_ns\":", ARGUMENTS("--json", "rtt", "agent", "witness"));
 

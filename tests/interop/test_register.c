@@ -49,7 +49,7 @@ SCENARIO(a_registered_service_is_a_member_with_its_tags_until_it_leaves)
     struct regfast_register_options options = options_for(registry.address);
     options.replicas = 17;
     struct regfast_registration *registration = registered(&options);
-    assert_int_equal(regfast_registration_wait(registration, FIXTURE_SOON_MS, NULL, 0), 0);
+    assert_int_equal(regfast_registration_wait(registration, FIXTURE_EVENTUALLY_MS, NULL, 0), 0);
     assert_soon(node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
     assert_true(node_sees_tag(&registry, "web-1", "group", "web"));
     assert_true(node_sees_tag(&registry, "web-1", "addr", "10.0.0.1:80"));
@@ -87,7 +87,7 @@ SCENARIO(a_registration_outlives_registries_that_are_down)
     struct rf_gossip_config *config = node_config("registry");
     config->bind = address;
     struct node registry = node_start(config);
-    assert_int_equal(regfast_registration_wait(registration, FIXTURE_SOON_MS, NULL, 0), 0);
+    assert_int_equal(regfast_registration_wait(registration, FIXTURE_EVENTUALLY_MS, NULL, 0), 0);
     assert_soon(node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
     regfast_registration_free(registration);
     node_kill(&registry);
@@ -103,7 +103,7 @@ SCENARIO(a_weight_that_changes_is_told_to_all_and_to_those_that_come_later)
     struct rf_gossip_config *config = node_config("registry");
     config->bind = registries;
     struct node registry = node_start(config);
-    assert_int_equal(regfast_registration_wait(registration, FIXTURE_SOON_MS, NULL, 0), 0);
+    assert_int_equal(regfast_registration_wait(registration, FIXTURE_EVENTUALLY_MS, NULL, 0), 0);
     assert_soon(node_sees_tag(&registry, "web-1", "replicas", "5"));
     assert_int_equal(regfast_set_replicas(registration, 65535, NULL, 0), 0);
     assert_soon(node_sees_tag(&registry, "web-1", "replicas", "65535"));
@@ -111,7 +111,7 @@ SCENARIO(a_weight_that_changes_is_told_to_all_and_to_those_that_come_later)
     assert_true(node_sees_tag(&registry, "web-1", "addr", "10.0.0.1:80"));
     node_kill(&registry);
     registry = node_start(config); /* anew, and it remembers nothing */
-    assert_soon(node_sees_tag(&registry, "web-1", "replicas", "65535"));
+    assert_eventually(node_sees_tag(&registry, "web-1", "replicas", "65535"));
     node_kill(&registry);
 
     char error[REGFAST_ERROR_SIZE];
@@ -129,7 +129,7 @@ SCENARIO(who_has_no_weight_for_a_while_can_take_it_back)
     struct node registry = node_start_at("registry", NULL);
     struct regfast_register_options options = options_for(registry.address);
     struct regfast_registration *registration = registered(&options);
-    assert_int_equal(regfast_registration_wait(registration, FIXTURE_SOON_MS, NULL, 0), 0);
+    assert_int_equal(regfast_registration_wait(registration, FIXTURE_EVENTUALLY_MS, NULL, 0), 0);
     assert_int_equal(regfast_set_replicas(registration, 0, NULL, 0), 0);
     assert_soon(node_sees_tag(&registry, "web-1", "replicas", "0"));
     assert_true(node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
@@ -157,7 +157,7 @@ SCENARIO(who_drains_has_no_weight_for_a_while_and_then_leaves)
     struct node registry = node_start_at("registry", NULL);
     struct regfast_register_options options = options_for(registry.address);
     struct regfast_registration *registration = registered(&options);
-    assert_int_equal(regfast_registration_wait(registration, FIXTURE_SOON_MS, NULL, 0), 0);
+    assert_int_equal(regfast_registration_wait(registration, FIXTURE_EVENTUALLY_MS, NULL, 0), 0);
     assert_soon(node_sees_tag(&registry, "web-1", "replicas", "1000"));
     const uint64_t begin_ms = now_ms();
     assert_int_equal(regfast_drain(registration, 1000, 15000), 0);
@@ -210,7 +210,7 @@ SCENARIO(a_service_with_key_and_label_is_a_member_of_a_sealed_cluster)
     options.encrypt = KEY;
     options.label = "blue";
     struct regfast_registration *registration = registered(&options);
-    assert_int_equal(regfast_registration_wait(registration, FIXTURE_SOON_MS, NULL, 0), 0);
+    assert_int_equal(regfast_registration_wait(registration, FIXTURE_EVENTUALLY_MS, NULL, 0), 0);
     assert_soon(node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
     assert_int_equal(regfast_leave(registration, 15000), 0);
     assert_soon(node_sees(&registry, "web-1", RF_MEMBER_LEFT));
@@ -375,8 +375,8 @@ SCENARIO(a_service_that_was_killed_is_registered_again_on_another_port_at_once)
 
     options.addr = "10.0.0.2:80";
     registration = registered(&options);
-    assert_soon(node_sees_tag(&registry, "web-1", "addr", "10.0.0.2:80"));
-    assert_soon(node_sees_tag(&voter, "web-1", "addr", "10.0.0.2:80"));
+    assert_eventually(node_sees_tag(&registry, "web-1", "addr", "10.0.0.2:80"));
+    assert_eventually(node_sees_tag(&voter, "web-1", "addr", "10.0.0.2:80"));
     assert_true(node_sees(&registry, "web-1", RF_MEMBER_ALIVE));
     sleep_ms(4000); /* the vote about its name takes 3.2 s */
     assert_int_equal(regfast_registration_wait(registration, 0, NULL, 0), 0);

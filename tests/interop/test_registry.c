@@ -204,7 +204,7 @@ static struct regfast_registration *library_service_start(const char *id, const 
     if (regfast_register(&options, &registration, error, sizeof(error)) < 0) {
         fail_msg("%s", error);
     }
-    assert_int_equal(regfast_registration_wait(registration, FIXTURE_SOON_MS, NULL, 0), 0);
+    assert_int_equal(regfast_registration_wait(registration, FIXTURE_EVENTUALLY_MS, NULL, 0), 0);
     return registration;
 }
 
@@ -327,7 +327,7 @@ SCENARIO(a_weight_is_followed_and_who_drains_gets_no_keys_and_never_looks_failed
         assert_soon(lists(registries[i], "web", "library", REGFAST_MEMBER_ALIVE, 2500));
         assert_in_range(keys_of(registries[i], "web", "library"), 120, 280);
     }
-    assert_soon(have_equal_digests(&first, &second));
+    assert_eventually(have_equal_digests(&first, &second));
     struct registry third = registry_start("third", first.bind); /* it was not there then */
     assert_soon(lists(&third, "web", "library", REGFAST_MEMBER_ALIVE, 2500));
     registry_stop(&third); /* news of five members may miss one for longer than a drain lasts */
@@ -474,7 +474,7 @@ SCENARIO(a_registry_whose_name_another_node_has_ends_and_says_why)
     struct process *impostor =
         process_start("impostor", ARGUMENTS(registry_program, "-id", "first", "-bind", bind,
                                             "-addr", "127.0.0.1:0", "-registries", a.address));
-    assert_int_equal(process_wait(impostor, FIXTURE_SOON_MS), 1);
+    assert_int_equal(process_wait(impostor, FIXTURE_EVENTUALLY_MS), 1);
     assert_int_equal(log_count("impostor", "error name_lost"), 1);
     assert_true(agent_sees(&a, "first", "alive"));
     assert_true(matches(&first, "web", "k", "a", NULL));
@@ -523,14 +523,14 @@ SCENARIO(a_registry_that_knows_only_an_agent_learns_everything_and_agrees)
     struct regfast_registration *library = library_service_start("library", a.address);
     struct agent plain = agent_start("plain", NO_ARGUMENTS);
     free(agent_run(&plain, ARGUMENTS("join", b.address)));
-    assert_soon(agent_members_count(&plain, "alive") == 5);
+    assert_eventually(agent_members_count(&plain, "alive") == 5);
 
     struct registry second = registry_start("second", plain.address);
-    assert_soon(lists(&second, "web", "library", REGFAST_MEMBER_ALIVE, 10000));
-    assert_soon(lists(&second, "web", "a", REGFAST_MEMBER_ALIVE, 10000));
-    assert_soon(lists(&second, "registry-group", "first", REGFAST_MEMBER_ALIVE, 0));
-    assert_soon(lists(&first, "registry-group", "second", REGFAST_MEMBER_ALIVE, 0));
-    assert_soon(have_equal_digests(&first, &second));
+    assert_eventually(lists(&second, "web", "library", REGFAST_MEMBER_ALIVE, 10000));
+    assert_eventually(lists(&second, "web", "a", REGFAST_MEMBER_ALIVE, 10000));
+    assert_eventually(lists(&second, "registry-group", "first", REGFAST_MEMBER_ALIVE, 0));
+    assert_eventually(lists(&first, "registry-group", "second", REGFAST_MEMBER_ALIVE, 0));
+    assert_eventually(have_equal_digests(&first, &second));
     assert_same_answers(&first, &second);
 
     assert_int_equal(regfast_leave(library, 15000), 0);
@@ -566,14 +566,14 @@ SCENARIO(a_registry_that_was_stopped_declares_nobody_dead)
     struct agent agent = service_start("agent", "addr=10.0.0.1:80", &first);
     (void)service_start("other", "addr=10.0.0.2:80", &stopped);
     struct regfast_registration *library = library_service_start("library", first.bind);
-    assert_soon(listed_in(&stopped, "web", REGFAST_MEMBER_ALIVE) == 3);
+    assert_eventually(listed_in(&stopped, "web", REGFAST_MEMBER_ALIVE) == 3);
     for (size_t i = 0; i < sizeof(pauses_s) / sizeof(pauses_s[0]); i++) {
         process_signal(stopped.process, SIGSTOP);
         sleep_ms(pauses_s[i] * 1000);
         process_signal(stopped.process, SIGCONT);
         uint64_t woken_ms = now_ms();
-        assert_soon(agent_sees(&agent, "stopped", "alive") &&
-                    listed_in(&first, "registry-group", REGFAST_MEMBER_ALIVE) == 2);
+        assert_eventually(agent_sees(&agent, "stopped", "alive") &&
+                          listed_in(&first, "registry-group", REGFAST_MEMBER_ALIVE) == 2);
         printf("stopped for %u s: seen alive by agent and registry %llu ms after it went on\n",
                pauses_s[i], (unsigned long long)(now_ms() - woken_ms));
         sleep_ms(6000); /* longer than a suspicion of the last moments before */
@@ -581,7 +581,7 @@ SCENARIO(a_registry_that_was_stopped_declares_nobody_dead)
     }
     assert_int_equal(log_count("stopped", "member_failed"), 0);
     assert_true(log_count("stopped", "paused text=") >= 2);
-    assert_soon(have_equal_digests(&first, &stopped));
+    assert_eventually(have_equal_digests(&first, &stopped));
     assert_int_equal(regfast_leave(library, 15000), 0);
     regfast_registration_free(library);
     registry_stop(&stopped);
@@ -628,7 +628,7 @@ SCENARIO(a_group_that_loses_six_of_ten_at_once_keeps_its_ring)
     for (int i = 0; i < TEN; i++) {
         service_register(i, &registry);
     }
-    assert_soon(listed_in(&registry, "web", REGFAST_MEMBER_ALIVE) == TEN);
+    assert_eventually(listed_in(&registry, "web", REGFAST_MEMBER_ALIVE) == TEN);
     uint64_t digest = group_digest(&registry, "web");
     for (int i = 0; i < SIX; i++) {
         process_kill(ten[i]);
@@ -681,8 +681,8 @@ SCENARIO(registries_library_and_agents_are_quiet_for_a_minute)
     struct agent a = service_start("a", "addr=10.0.0.1:80", &first);
     struct agent b = service_start("b", "addr=10.0.0.2:80", &second);
     struct regfast_registration *library = library_service_start("library", first.bind);
-    assert_soon(agent_members_count(&a, "alive") == 5);
-    assert_soon(agent_members_count(&b, "alive") == 5);
+    assert_eventually(agent_members_count(&a, "alive") == 5);
+    assert_eventually(agent_members_count(&b, "alive") == 5);
     struct quiet_cluster cluster = {.registries = {&first, &second}, .agents = {&a, &b}};
     assert_quiet_minute(look_at_quiet_cluster, &cluster);
     assert_true(have_equal_digests(&first, &second));

@@ -201,7 +201,7 @@ SCENARIO(of_two_nodes_with_one_name_the_newcomer_gives_up)
     config->seeds = &seed;
     config->seeds_count = 1;
     struct node impostor = node_start(config);
-    assert_soon(node_status(&impostor).name_lost);
+    assert_eventually(node_status(&impostor).name_lost);
     assert_int_equal(log_count("impostor", "error name_lost"), 1);
     assert_true(agent_sees(&third, "second", "alive"));
     assert_true(process_is_running(second.process));
@@ -303,7 +303,7 @@ SCENARIO(a_cluster_of_both_is_quiet_for_a_minute)
     struct agent third = agent_at("third", first.address);
     const struct agent *agents[] = {&first, &second, &third};
     for (int i = 0; i < 3; i++) {
-        assert_soon(agent_members_count(agents[i], "alive") == 5);
+        assert_eventually(agent_members_count(agents[i], "alive") == 5);
     }
     struct quiet_cluster cluster = {.nodes = {&one, &two}, .agents = {&first, &second, &third}};
     assert_quiet_minute(look_at_quiet_cluster, &cluster);

@@ -157,10 +157,10 @@ static void cluster_start(struct cluster *cluster)
         cluster->agents[i] = agent_beside(name, cluster->nodes[0].address);
     }
     for (int i = 0; i < NODES; i++) {
-        assert_soon(node_status(&cluster->nodes[i]).alive_count == NODES + AGENTS);
+        assert_eventually(node_status(&cluster->nodes[i]).alive_count == NODES + AGENTS);
     }
     for (int i = 0; i < AGENTS; i++) {
-        assert_soon(agent_members_count(&cluster->agents[i], "alive") == NODES + AGENTS);
+        assert_eventually(agent_members_count(&cluster->agents[i], "alive") == NODES + AGENTS);
     }
 }
 
