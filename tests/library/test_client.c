@@ -27,7 +27,7 @@ static int setup(void **state)
 {
     (void)state;
     struct rf_error err;
-    if (served_start(&served, "127.0.0.1:0", io, &err) < 0) {
+    if (served_start(&served, NULL, io, &err) < 0) {
         return -1;
     }
     served_put_standard(&served);
@@ -300,7 +300,7 @@ static void client_goes_to_the_next_registry_when_its_own_ends(void **state)
     struct regfast_client *both;
     struct regfast_owner owner;
     char registries[80];
-    assert_int_equal(served_start(&other, "127.0.0.1:0", io, &err), 0);
+    assert_int_equal(served_start(&other, NULL, io, &err), 0);
     served_put(&other, "web", "other", "o", 1, RF_MEMBER_ALIVE);
     served_publish(&other);
     (void)snprintf(registries, sizeof(registries), "%s,%s", other.addr, served.addr);
@@ -383,7 +383,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: test_client uring|epoll\n");
         return 2;
     }
-    int code = served_start(&served, "127.0.0.1:0", io, &err);
+    int code = served_start(&served, NULL, io, &err);
     if (code < 0) {
         fprintf(stderr, "%s\n", err.text);
         return io == RF_IO_URING ? 77 : 1; /* this kernel or container has no io_uring */

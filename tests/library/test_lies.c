@@ -462,7 +462,7 @@ static void answered_by_another_than(const char *registry)
     static struct served served;
     struct rf_error err;
     char registries[80];
-    assert_int_equal(served_start(&served, "127.0.0.1:0", RF_IO_EPOLL, &err), 0);
+    assert_int_equal(served_start(&served, NULL, RF_IO_EPOLL, &err), 0);
     served_put_standard(&served);
     served_publish(&served);
     snprintf(registries, sizeof(registries), "%s,%s", registry, served.addr);

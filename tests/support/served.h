@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "core/catalog.h"
 #include "net/server.h"
@@ -16,7 +18,7 @@ struct served {
     struct rf_roster *roster;
     struct rf_publisher publisher;
     struct rf_server *server;
-    char addr[32]; /* 127.0.0.1:PORT */
+    char addr[32]; /* HOST:PORT */
 };
 
 static inline void served_check(int code, const struct rf_error *err)
@@ -65,13 +67,18 @@ static inline void served_put_standard(struct served *served)
 }
 
 /*
- * Starts a server on `addr` ("127.0.0.1:0": a free port) over an empty catalog. Returns 0 or the
+ * Starts a server on `addr` over an empty catalog. NULL: on a free port of a loopback address of
+ * this process's own, where nobody else takes the port while the server is away. Returns 0 or the
  * code of rf_server_start, which may be that there is no io_uring.
  */
 static inline int served_start(struct served *served, const char *addr, enum rf_io io,
                                struct rf_error *err)
 {
     struct rf_catalog *catalog;
+    char own[sizeof(served->addr)];
+    unsigned pid = (unsigned)getpid();
+    (void)snprintf(own, sizeof(own), "127.2.%u.%u:0", pid >> 8 & 255, pid & 255);
+    addr = addr == NULL ? own : addr;
     served_check(rf_roster_new(RF_PLACEMENT_V1, &served->roster, err), err);
     served_check(rf_roster_commit(served->roster, &catalog, err), err);
     rf_publisher_init(&served->publisher, &catalog->published);
@@ -89,7 +96,9 @@ static inline int served_start(struct served *served, const char *addr, enum rf_
         rf_roster_free(served->roster);
         return code;
     }
-    (void)snprintf(served->addr, sizeof(served->addr), "127.0.0.1:%u",
+    char host[sizeof(served->addr)]; /* `addr` may be served->addr itself */
+    (void)snprintf(host, sizeof(host), "%.*s", (int)strcspn(addr, ":"), addr);
+    (void)snprintf(served->addr, sizeof(served->addr), "%s:%u", host,
                    rf_server_port(served->server));
     return 0;
 }

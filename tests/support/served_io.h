@@ -24,7 +24,7 @@ static inline void served_choose_io(int argc, char **argv)
         fprintf(stderr, "usage: %s uring|epoll\n", argv[0]);
         exit(2);
     }
-    int code = served_start(&served, "127.0.0.1:0", served_io, &err);
+    int code = served_start(&served, NULL, served_io, &err);
     if (code < 0) {
         fprintf(stderr, "%s\n", err.text);
         exit(served_io == RF_IO_URING ? 77 : 1); /* this kernel or container has no io_uring */
@@ -36,11 +36,7 @@ static inline void served_choose_io(int argc, char **argv)
 static inline void served_begin(struct served *served, const char *addr)
 {
     struct rf_error err;
-    char again[sizeof(served->addr)] = "127.0.0.1:0";
-    if (addr != NULL) {
-        (void)snprintf(again, sizeof(again), "%s", addr); /* it may be served->addr itself */
-    }
-    served_check(served_start(served, again, served_io, &err), &err);
+    served_check(served_start(served, addr, served_io, &err), &err);
     served_put_standard(served);
     served_publish(served);
 }

@@ -105,7 +105,7 @@ static void client_survives_the_failure_of_any_allocation(void **state)
     struct rf_error err;
     size_t failing = 1;
     failing_alloc_in = 0;
-    served_check(served_start(&served, "127.0.0.1:0", RF_IO_EPOLL, &err), &err);
+    served_check(served_start(&served, NULL, RF_IO_EPOLL, &err), &err);
     served_put_standard(&served);
     served_publish(&served);
     while (run_scenario(failing)) {
@@ -142,7 +142,7 @@ static void registries_are_discovered_when_there_is_memory_again(void **state)
     struct rf_error err;
     size_t failing = 1;
     failing_alloc_in = 0;
-    served_check(served_start(&served, "127.0.0.1:0", RF_IO_EPOLL, &err), &err);
+    served_check(served_start(&served, NULL, RF_IO_EPOLL, &err), &err);
     served_put(&served, "registry-group", "r1", served.addr, 1, RF_MEMBER_ALIVE);
     served_put(&served, "registry-group", "r2", "127.0.0.1:1", 1, RF_MEMBER_ALIVE);
     served_publish(&served);
