@@ -171,11 +171,14 @@ static void registries_are_found_by_name_and_those_without_address_are_passed_ov
     const struct regfast_options options = {.size = sizeof(options), .in_order = 1};
     open_client(NULL);
     regfast_close(client);
-    (void)snprintf(by_name, sizeof(by_name), "localhost%s", strchr(registries[0].addr, ':'));
+    struct served local;
+    served_begin(&local, "127.0.0.1:0");
+    (void)snprintf(by_name, sizeof(by_name), "localhost%s", strchr(local.addr, ':'));
     assert_int_equal(regfast_open(by_name, &options, &client, error, sizeof(error)), 0);
     match_is_right("k", 1);
     assert_string_equal(regfast_server(client), by_name);
     regfast_close(client);
+    served_stop(&local);
     (void)snprintf(by_name, sizeof(by_name), "nowhere.invalid:1,%s", registries[0].addr);
     assert_int_equal(regfast_open(by_name, &options, &client, error, sizeof(error)), 0);
     match_is_right("k", 1);
