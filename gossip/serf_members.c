@@ -405,10 +405,18 @@ static bool leave_member(struct rf_serf *serf, struct rf_member_entry *member)
 }
 
 /*
- * A prune counts from the time of the leave that is known on, not only after it: a push/pull that
- * brings a leave before gossip does raises its time by one (20.2), to that of the next intent of
- * the operator who then prunes.
+ * Of a member that has left a prune counts from the time of its leave on, not only after it: a
+ * push/pull that brings a leave before gossip does raises its time by one (20.2), to that of the
+ * next intent of the operator who then prunes. Not of ourselves: we are not erased, and would pass
+ * on each copy that comes.
  */
+static bool is_late_prune(const struct rf_serf *serf, const struct rf_member_entry *member,
+                          uint64_t ltime, bool has_prune)
+{
+    return has_prune && ltime == member->status_ltime && rf_member_entry_has_left(member) &&
+           !is_self(serf, member->link.name);
+}
+
 bool rf_serf_leave_intent(struct rf_serf *serf, uint64_t ltime, struct rf_slice name,
                           bool has_prune)
 {
@@ -420,8 +428,7 @@ bool rf_serf_leave_intent(struct rf_serf *serf, uint64_t ltime, struct rf_slice 
         rf_contacts_remove(&serf->contacts, name); /* it left while we were away */
         return intent_upsert(serf, name, true, ltime);
     }
-    if (ltime < member->status_ltime ||
-        (ltime == member->status_ltime && !(has_prune && rf_member_entry_has_left(member)))) {
+    if (ltime <= member->status_ltime && !is_late_prune(serf, member, ltime, has_prune)) {
         return false;
     }
     if (is_self(serf, name) && serf->leave_step == RF_LEAVE_NOT) {

@@ -293,6 +293,26 @@ static void a_prune_of_the_time_of_the_leave_that_is_known_counts(void **state)
     assert_int_equal(status("b"), RF_SERF_LEFT);
 }
 
+/* It does not make us forget ourselves, so each copy that comes would count again. */
+static void a_prune_of_the_time_of_our_own_leave_is_not_passed_on(void **state)
+{
+    (void)state;
+    hear_alive("a", 1);
+    assert_int_equal(rf_serf_leave(serf, now_ns, NULL), 0);
+    for (uint64_t end_ns = now_ns + 20 * S; status("me") != RF_SERF_LEFT && now_ns < end_ns;) {
+        (void)wait_until(now_ns + S / 10, RF_OUTPUT_PACKET);
+    }
+    assert_int_equal(status("me"), RF_SERF_LEFT);
+    struct rf_serf_message message = {
+        .type = RF_SERF_LEAVE,
+        .leave = {.ltime = rf_serf_member(serf, rf_slice_text("me"))->status_ltime,
+                  .node = rf_slice_text("me"),
+                  .prune = true}};
+    size_t before = queued(RF_QUEUE_INTENTS);
+    deliver(&message);
+    assert_int_equal(queued(RF_QUEUE_INTENTS), before);
+}
+
 /* ---- 21, 22, 23 ---- */
 
 static void hear_event(uint64_t ltime, const char *name)
@@ -937,6 +957,7 @@ int main(void)
         CASE(recent_intents_are_bounded_and_expire),
         CASE(force_leave_with_prune_forgets_a_failed_member),
         CASE(a_prune_of_the_time_of_the_leave_that_is_known_counts),
+        CASE(a_prune_of_the_time_of_our_own_leave_is_not_passed_on),
         CASE(user_events_are_passed_on_once),
         CASE(user_events_forgotten_for_want_of_room_are_not_new_again),
         CASE(queries_are_acked_on_request_and_passed_on_once),
