@@ -283,6 +283,24 @@ publisher_thread_without_memory_for_a_member_asks_for_the_list_once_a_second(voi
     free_reader(reader);
 }
 
+/* One more than a ring can have, of whom then one leaves. The list is not to be had. */
+static void publisher_thread_asks_for_the_list_when_there_may_be_room_but_seldom(void **state)
+{
+    enum { EVENTS_COUNT = 100, EVENT_INTERVAL_US = 25 * 1000 };
+    struct fixture *fixture = *state;
+    assert_int_equal(rf_publisher_thread_start(fixture->thread, fixture->gossip, NULL), 0);
+    fake_gossip_push_resync(fixture->gossip, RF_RING_SLOTS_MAX + 1);
+    fake_gossip_push(fixture->gossip, RF_GOSSIP_EVENT_MEMBER, 0, RF_MEMBER_LEFT);
+    for (int ms = 0; ms < WAIT_MS && fake_gossip_lists_asked(fixture->gossip) == 0; ms++) {
+        (void)usleep(1000);
+    }
+    for (unsigned i = 0; i < EVENTS_COUNT; i++) {
+        fake_gossip_push(fixture->gossip, RF_GOSSIP_EVENT_MEMBER, 0, RF_MEMBER_LEFT);
+        (void)usleep(EVENT_INTERVAL_US);
+    }
+    assert_in_range(fake_gossip_lists_asked(fixture->gossip), 1, 2); /* one in ten seconds */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +316,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             publisher_thread_without_memory_for_a_member_asks_for_the_list_once_a_second, setup,
             teardown),
+        cmocka_unit_test_setup_teardown(
+            publisher_thread_asks_for_the_list_when_there_may_be_room_but_seldom, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
