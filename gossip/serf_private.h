@@ -158,8 +158,7 @@ struct rf_serf {
     struct rf_vivaldi vivaldi;
     struct rf_random vivaldi_random; /* of its own: it does not move what else is drawn */
     uint64_t intent_at_ns; /* our own is queued then, for want of memory; UINT64_MAX: it is */
-    uint64_t
-        resync_at_ns; /* members may lack what nodes have, for want of memory; UINT64_MAX: no */
+    uint64_t resync_at_ns; /* members are compared with nodes then; UINT64_MAX: nothing is amiss */
     uint64_t reap_at_ns;
     uint64_t reconnect_at_ns;
     uint64_t conflict_notice_ns; /* no notice about conflicts before */

@@ -44,8 +44,8 @@ struct rf_snapshot_file; /* private */
  *
  * Ownership: `dir` is borrowed for the call, `log` and `counters` for the file's life, of which the
  * counters snapshot_writes, _wholes, _errors and _size are written by its thread alone. The caller
- * ends *ret_snapshot by fini and *ret_file by close. Errors: -ENOMEM, -EMFILE,
- * -ENFILE; -EAGAIN no thread.
+ * ends *ret_snapshot by fini and *ret_file by close.
+ * Errors:    -ENOMEM, -EMFILE, -ENFILE; -EAGAIN no thread.
  */
 RF_NODISCARD int rf_snapshot_file_open(const struct rf_data_dir *dir, const struct rf_log *log,
                                        struct rf_gossip_counters *counters, uint64_t seed,

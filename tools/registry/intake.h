@@ -31,7 +31,7 @@ enum {
 /* X(kind, name, unit, meaning) */
 #define RF_INTAKE_COUNTERS(X)                                                                      \
     X(TOTAL, members_refused, "announcements",                                                     \
-      "announcements of members whose tags make no sense")                                         \
+      "announcements of members whose tags make no sense, or for whom a limit left no room")       \
     X(TOTAL, members_capped, "announcements", "announcements of more replicas than are allowed")   \
     X(GAUGE, members_held, "members", "members alive, but not yet back in their ring (flap-hold)") \
     X(GAUGE, members_protected, "members", "members failed, but kept in their ring")               \
