@@ -45,6 +45,7 @@ struct stream {
 struct rf_streams {
     struct rf_streams_config config;
     size_t accepted_count;
+    size_t own_count;
     size_t buffered_size;
     size_t peak_size; /* the most there ever was, with what was held for a moment */
     uint64_t deadlines_ns[RF_STREAM_SLOTS]; /* apart, so that looking for the next is cheap */
@@ -198,6 +199,7 @@ void rf_streams_close(struct rf_streams *streams, int slot)
     free(stream->output);
     streams->buffered_size -= stream->accounted_size;
     streams->accepted_count -= stream->is_accepted;
+    streams->own_count -= !stream->is_accepted;
     streams->deadlines_ns[slot] = UINT64_MAX;
     *stream = (struct stream){.state = STATE_FREE, .generation = stream->generation};
     rf_counter_subtract(&streams->config.counters->streams, 1);
@@ -575,6 +577,10 @@ struct rf_stream_result rf_streams_connect(struct rf_streams *streams, uint64_t 
     if (size == 0) {
         return connect_failed(output, -EAFNOSUPPORT, "the address is neither IPv4 nor IPv6");
     }
+    /* The machine has no more in flight, but those that it has given up are open until they end. */
+    if (streams->own_count >= RF_SWIM_EXCHANGES_MAX) {
+        return connect_failed(output, RF_ELIMIT, "too many streams");
+    }
     int fd = socket(sockaddr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return connect_failed(output, -errno, "no socket");
@@ -589,6 +595,7 @@ struct rf_stream_result rf_streams_connect(struct rf_streams *streams, uint64_t 
         return connect_failed(output, RF_ELIMIT, "too many streams");
     }
     struct stream *stream = &streams->slots[slot];
+    streams->own_count++;
     stream->peer = output->address;
     stream->site = rf_address_site(&output->address);
     stream->exchange_id = output->exchange_id;

@@ -23,6 +23,7 @@
 #include "gossip/serf_message.h"
 #include "gossip/stream.h"
 #include "nodes.h"
+#include "tests/support/listener.h"
 
 static const uint8_t key_bytes[32] = "0123456789abcdef0123456789abcdef";
 
@@ -364,7 +365,8 @@ static void compound_send(const struct node *node, const struct compound *compou
 }
 
 /* Names that are claimed, and acks, by numbers that can be guessed, that end the claims. */
-static void compound_names(struct compound *compound, uint32_t incarnation, uint32_t guesses)
+static void compound_names(struct compound *compound, const struct rf_address places[2],
+                           uint32_t incarnation, uint32_t guesses)
 {
     *compound = (struct compound){0};
     for (uint32_t i = 0; i < NAMES; i++) {
@@ -373,7 +375,7 @@ static void compound_names(struct compound *compound, uint32_t incarnation, uint
         struct rf_message alive = {.type = RF_MESSAGE_ALIVE,
                                    .alive = {.incarnation = incarnation,
                                              .node = rf_slice_text(name),
-                                             .address = nowhere[incarnation - 1]}};
+                                             .address = places[incarnation - 1]}};
         memcpy(alive.alive.vsn, rf_vsn_ours, RF_VSN_SIZE);
         compound_add(compound, &alive);
         for (uint32_t guess = 0; guess < guesses; guess++) {
@@ -383,20 +385,42 @@ static void compound_names(struct compound *compound, uint32_t incarnation, uint
     }
 }
 
-SCENARIO(a_packet_that_opens_more_streams_than_there_are_places_is_survived)
+/* A node that has heard of the names at the first place, and then at the second. */
+static struct node node_with_claims(const struct rf_address places[2])
 {
     static struct compound compound;
     struct rf_gossip_config *config = node_config("a");
     config->profile = RF_GOSSIP_LAN;
-    struct node a = node_start(config);
+    struct node node = node_start(config);
     struct rf_serf_stats stats = {0};
-    compound_names(&compound, 1, 0);
-    compound_send(&a, &compound);
-    compound_names(&compound, 2, GUESSES);
-    compound_send(&a, &compound);
-    assert_soon(rf_gossip_get_serf_stats(a.gossip, &stats) == 0 &&
+    compound_names(&compound, places, 1, 0);
+    compound_send(&node, &compound);
+    compound_names(&compound, places, 2, GUESSES);
+    compound_send(&node, &compound);
+    assert_soon(rf_gossip_get_serf_stats(node.gossip, &stats) == 0 &&
                 2 * stats.swim.claims > RF_SWIM_EXCHANGES_MAX);
+    return node;
+}
+
+SCENARIO(a_packet_that_opens_more_streams_than_there_are_places_is_survived)
+{
+    struct node a = node_with_claims(nowhere);
     node_kill(&a);
+}
+
+SCENARIO(a_packet_that_opens_many_streams_takes_no_place_of_others)
+{
+    struct rf_address silent[2];
+    int listeners[2];
+    for (int i = 0; i < 2; i++) {
+        silent[i] = (struct rf_address){.ip = {127, 0, 0, 1}, .ip_size = 4};
+        listeners[i] = listen_on_loopback(&silent[i].port);
+    }
+    struct node a = node_with_claims(silent);
+    assert_true(COUNTER(&a, streams) <= RF_SWIM_EXCHANGES_MAX);
+    node_kill(&a);
+    close(listeners[0]);
+    close(listeners[1]);
 }
 
 int main(int argc, char **argv)
@@ -411,6 +435,7 @@ int main(int argc, char **argv)
         scenario_test(a_packet_that_is_sent_again_is_dropped),
         scenario_test(a_stream_that_is_sent_again_is_closed),
         scenario_test(a_packet_that_opens_more_streams_than_there_are_places_is_survived),
+        scenario_test(a_packet_that_opens_many_streams_takes_no_place_of_others),
     };
     if (argc > 1 && strcmp(argv[1], "agents") == 0) {
         fixture_need_serf();
