@@ -19,6 +19,15 @@
 static const struct rf_address here = {.ip = {10, 0, 0, 1}, .ip_size = 4, .port = 7946};
 static const struct rf_address there = {.ip = {10, 0, 0, 2}, .ip_size = 4, .port = 7946};
 
+static void start(struct rf_swim *swim)
+{
+    struct rf_swim_config config;
+    rf_swim_config_init(&config, RF_SWIM_LAN);
+    config.name = "me";
+    config.address = here;
+    assert_int_equal(rf_swim_init(swim, &config, 7, S, NULL), 0);
+}
+
 static void hear_alive(struct rf_swim *swim)
 {
     uint8_t bytes[256];
@@ -39,12 +48,8 @@ static void a_node_that_was_not_taken_whole_spoils_no_push_pull(void **state)
     (void)state;
     bool has_failed = true;
     for (size_t number = 1; has_failed; number++) {
-        struct rf_swim_config config;
         struct rf_swim swim;
-        rf_swim_config_init(&config, RF_SWIM_LAN);
-        config.name = "me";
-        config.address = here;
-        assert_int_equal(rf_swim_init(&swim, &config, 7, S, NULL), 0);
+        start(&swim);
         failing_alloc_in = number;
         hear_alive(&swim);
         has_failed = failing_alloc_in == 0;
@@ -66,12 +71,8 @@ static void what_is_new_about_us_is_told_when_there_is_memory_again(void **state
     (void)state;
     bool has_failed = true;
     for (size_t number = 1; has_failed; number++) {
-        struct rf_swim_config config;
         struct rf_swim swim;
-        rf_swim_config_init(&config, RF_SWIM_LAN);
-        config.name = "me";
-        config.address = here;
-        assert_int_equal(rf_swim_init(&swim, &config, 7, S, NULL), 0);
+        start(&swim);
         failing_alloc_in = number;
         int code = rf_swim_update(&swim, S, rf_slice_text("new"));
         has_failed = failing_alloc_in == 0;
