@@ -468,6 +468,16 @@ static void leave_step(struct rf_serf *serf)
     }
 }
 
+bool rf_serf_queue_intent(struct rf_serf *serf, const struct rf_serf_message *message,
+                          enum rf_broadcast_notice notice)
+{
+    uint8_t bytes[512]; /* a name of 255 bytes and three fields */
+    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
+    int size = rf_serf_message_encode(message, &packer);
+    RF_ASSERT(size > 0);
+    return rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer), notice);
+}
+
 /*
  * Queues our last intent. Others would hear of a join by push/pulls, but who has been told that we
  * leave may have forgotten us until then; and of a leave they would hear from nobody. So where
@@ -482,13 +492,9 @@ void rf_serf_spread_own_intent(struct rf_serf *serf)
         message = (struct rf_serf_message){
             .type = RF_SERF_LEAVE, .leave = {.ltime = self->status_ltime, .node = self->link.name}};
     }
-    uint8_t bytes[512];
-    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
-    int size = rf_serf_message_encode(&message, &packer);
-    RF_ASSERT(size > 0);
-    bool is_queued = rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
-                                        serf->leave_step == RF_LEAVE_INTENT ? RF_BROADCAST_LEAVE
-                                                                            : RF_BROADCAST_QUIET);
+    bool is_queued = rf_serf_queue_intent(serf, &message,
+                                          serf->leave_step == RF_LEAVE_INTENT ? RF_BROADCAST_LEAVE
+                                                                              : RF_BROADCAST_QUIET);
     serf->intent_at_ns =
         is_queued ? UINT64_MAX : serf->now_ns + serf->config.swim.gossip_interval_ns;
 }

@@ -4,14 +4,10 @@
  */
 #include <errno.h>
 
-#include "core/assert.h"
 #include "core/text.h"
 #include "gossip/serf_private.h"
 
-enum {
-    INTENT_SIZE_MAX = 512, /* a name of 255 bytes and three fields */
-    LTIME_MARGIN = 64,     /* see intent_ltime */
-};
+enum { LTIME_MARGIN = 64 }; /* see intent_ltime */
 
 static int check_target(const struct rf_serf *serf, struct rf_slice name, bool prune,
                         struct rf_error *err)
@@ -68,19 +64,13 @@ int rf_serf_forget(struct rf_serf *serf, uint64_t now_ns, const char *name, bool
     rf_serf_begin(serf, now_ns);
     uint64_t ltime = intent_ltime(serf);
     rf_clock_witness(&serf->member_time, ltime);
-    uint8_t bytes[INTENT_SIZE_MAX];
-    struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
     struct rf_serf_message message = {.type = RF_SERF_LEAVE,
                                       .leave = {.ltime = ltime, .node = target, .prune = prune}};
-    int size = rf_serf_message_encode(&message, &packer);
-    RF_ASSERT(size > 0);
     (void)rf_serf_leave_intent(serf, ltime, target, prune); /* broadcast here, with a notice */
     if (rf_serf_others_alive(serf) > 0) {
         /* One before that was late may have been spread since: that was not this one. */
         (void)rf_broadcast_finished(&serf->swim.user_queues[RF_QUEUE_INTENTS], RF_BROADCAST_FORGET);
-        bool is_queued = rf_swim_queue_user(&serf->swim, RF_QUEUE_INTENTS, rf_packer_slice(&packer),
-                                            RF_BROADCAST_FORGET);
-        if (!is_queued) {
+        if (!rf_serf_queue_intent(serf, &message, RF_BROADCAST_FORGET)) {
             char quoted[RF_QUOTE_SIZE];
             rf_serf_end(serf);
             return rf_error_set(err, -ENOMEM,

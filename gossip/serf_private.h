@@ -188,6 +188,9 @@ void rf_serf_notice(struct rf_serf *serf, enum rf_notice notice, struct rf_slice
 size_t rf_serf_others_alive(const struct rf_serf *serf); /* whom an intent could be told */
 /* Applies a leave intent of ours with the clock's time, and has it spread. */
 void rf_serf_announce_leave(struct rf_serf *serf);
+/* False: not queued, which is counted in the queue. */
+bool rf_serf_queue_intent(struct rf_serf *serf, const struct rf_serf_message *message,
+                          enum rf_broadcast_notice notice);
 /* Has our last intent spread: of a join, or of the leave once that has begun. */
 void rf_serf_spread_own_intent(struct rf_serf *serf);
 /* Counts a drop by the code of a decoder or limit. */

@@ -40,9 +40,6 @@ void rf_swim_tell_one_dead(struct rf_swim *swim, uint64_t now_ns);
 void rf_swim_purge(struct rf_swim *swim, uint64_t now_ns);     /* 10.6 */
 void rf_swim_awareness_add(struct rf_swim *swim, int64_t add); /* rule 13 */
 bool rf_swim_is_self(const struct rf_swim *swim, struct rf_slice name);
-/* False: not queued, which is counted in the queue. */
-bool rf_swim_queue(struct rf_swim *swim, struct rf_slice name, const struct rf_message *message,
-                   enum rf_broadcast_notice notice);
 /* Queues what is new about us, if there was no memory for it; once in each gossip interval. */
 void rf_swim_tell_untold(struct rf_swim *swim);
 

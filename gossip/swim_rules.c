@@ -103,17 +103,22 @@ void rf_swim_awareness_add(struct rf_swim *swim, int64_t add)
     swim->awareness = (uint32_t)(score < 0 ? 0 : score > highest ? highest : score);
 }
 
-bool rf_swim_queue(struct rf_swim *swim, struct rf_slice name, const struct rf_message *message,
-                   enum rf_broadcast_notice notice)
+/* Queues what is new about a node. Nobody but us can say again what is new about us, so that is not
+ * given up for want of memory; of others it is counted in the queue. */
+static void queue_news(struct rf_swim *swim, const struct rf_node *node,
+                       const struct rf_message *message, enum rf_broadcast_notice notice)
 {
     uint8_t bytes[RF_SWIM_MESSAGE_SIZE_MAX];
     struct rf_packer packer = rf_packer(bytes, sizeof(bytes));
     int size = rf_message_encode(message, &packer);
     RF_ASSERT(size > 0); /* two names of 255, Meta of 512 and field names are below the buffer */
-    return rf_broadcast_queue(&swim->queue, name, rf_packer_slice(&packer), notice);
+    bool is_queued =
+        rf_broadcast_queue(&swim->queue, node->link.name, rf_packer_slice(&packer), notice);
+    if (node == swim->self) {
+        swim->is_untold = !is_queued;
+    }
 }
 
-/* Nobody but us can say again what is new about us, so that is not given up for want of memory. */
 static void queue_alive(struct rf_swim *swim, const struct rf_node *node)
 {
     struct rf_message message = {.type = RF_MESSAGE_ALIVE,
@@ -122,10 +127,7 @@ static void queue_alive(struct rf_swim *swim, const struct rf_node *node)
                                            .address = node->address,
                                            .meta = rf_slice(node->meta, node->meta_size)}};
     memcpy(message.alive.vsn, node->vsn, RF_VSN_SIZE);
-    bool is_queued = rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
-    if (node == swim->self) {
-        swim->is_untold = !is_queued;
-    }
+    queue_news(swim, node, &message, RF_BROADCAST_QUIET);
 }
 
 static void queue_dead(struct rf_swim *swim, const struct rf_node *node, struct rf_slice from)
@@ -133,12 +135,7 @@ static void queue_dead(struct rf_swim *swim, const struct rf_node *node, struct 
     struct rf_message message = {
         .type = RF_MESSAGE_DEAD,
         .dead = {.incarnation = node->incarnation, .node = node->link.name, .from = from}};
-    bool is_self = node == swim->self;
-    bool is_queued = rf_swim_queue(swim, node->link.name, &message,
-                                   is_self ? RF_BROADCAST_LEAVE : RF_BROADCAST_QUIET);
-    if (is_self) {
-        swim->is_untold = !is_queued;
-    }
+    queue_news(swim, node, &message, node == swim->self ? RF_BROADCAST_LEAVE : RF_BROADCAST_QUIET);
 }
 
 void rf_swim_tell_untold(struct rf_swim *swim)
@@ -456,7 +453,7 @@ void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_susp
         if (rf_suspicion_confirm(node->suspicion, accuser_hash(swim, suspect->from))) {
             keep_open(swim, now_ns, node->suspicion, deadline_ns);
             heap_up(swim, node->suspicion->heap_index); /* deadlines only come nearer */
-            (void)rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
+            queue_news(swim, node, &message, RF_BROADCAST_QUIET);
         }
         return;
     }
@@ -471,7 +468,7 @@ void rf_swim_suspect(struct rf_swim *swim, uint64_t now_ns, const struct rf_susp
     suspicion_start(swim, now_ns, node, suspect->from); /* 10.2.5 */
     if (node->state == RF_NODE_SUSPECT) {
         node->incarnation = suspect->incarnation;
-        (void)rf_swim_queue(swim, node->link.name, &message, RF_BROADCAST_QUIET);
+        queue_news(swim, node, &message, RF_BROADCAST_QUIET);
     }
 }
 

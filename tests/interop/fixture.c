@@ -546,6 +546,12 @@ size_t agent_warnings_count(const struct agent *agent)
            lines_count(agent->name, "[ERR]", "agent.ipc:");
 }
 
+unsigned failure_bound_ms(unsigned members)
+{
+    unsigned suspicion_ms = members < 4 ? 4000 : 24000;
+    return suspicion_ms + 2 * members * 1000 + FIXTURE_SOON_MS;
+}
+
 /* ---- a quiet minute ---- */
 
 static struct {

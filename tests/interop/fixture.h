@@ -123,6 +123,14 @@ size_t agent_members_count(const struct agent *agent, const char *state);
 /* Lines with [WARN] or [ERR] in its log, but for those about `serf` commands that talk to it. */
 size_t agent_warnings_count(const struct agent *agent);
 
+/*
+ * Until one of so many members that is killed has failed for the others, in ms. serf-wire.md,
+ * section 12: with n nodes the suspicion timer starts at 24 s, or at 4 s where nobody can confirm
+ * (n < 4); before it, each of n - 1 others has its turn to be probed, a second each, and a probe
+ * takes one second times the health score. And a moment (assert_soon) on top.
+ */
+unsigned failure_bound_ms(unsigned members);
+
 /* What a cluster looks like at the moment. */
 struct quiet_look {
     bool is_whole;     /* everybody sees everybody alive */

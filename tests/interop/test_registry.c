@@ -437,13 +437,6 @@ SCENARIO(who_watches_sees_one_drain_after_the_other_and_believes_it)
     registry_stop(&registry);
 }
 
-/* As in test_serf.c: the suspicion timer of serf-wire.md, section 12, and the probes before it. */
-static unsigned failure_bound_ms(unsigned members)
-{
-    unsigned suspicion_ms = members < 4 ? 4000 : 24000;
-    return suspicion_ms + 2 * members * 1000 + 30000 /* for a busy machine */;
-}
-
 SCENARIO(a_killed_service_is_out_after_suspicion_and_back_when_restarted)
 {
     flap_hold = "60"; /* so it is held for six seconds, long enough to be seen */
