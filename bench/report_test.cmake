@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Holds the reports of a real measurement, of `regbench ceiling` for a twentieth of a second, to their
+# Holds the reports of a real measurement, of `regbench ceiling` for half a second, to their
 # form. Speeds are not looked at: a test machine is busy. The library's own tests know the figures.
 include(${CMAKE_CURRENT_LIST_DIR}/testing.cmake)
 
-set(load ceiling --io epoll --connections 2 --depth 4 --duration 0.05 --warmup 0 --cpu none
+set(load ceiling --io epoll --connections 2 --depth 4 --duration 0.5 --warmup 0 --cpu none
     --server-cpu none)
 
 run(0 json ${load} --json --plot ${PICTURE})
